@@ -1,0 +1,56 @@
+"""The wire contract: what travels over HTTP, over the queue, and between a worker and its runner. pydantic only."""
+
+from api_schemas.events import Event, EventList, ProgressPoint
+from api_schemas.jobs import (
+    TERMINAL_STATES,
+    Acceptance,
+    ArtifactList,
+    ArtifactRef,
+    Budget,
+    CompressSpec,
+    Job,
+    JobErrorInfo,
+    JobList,
+    JobSpec,
+    JobState,
+    LayerReport,
+    Metric,
+    Phase,
+    Progress,
+    Result,
+    Search,
+)
+from api_schemas.problems import FieldProblem, Problem
+from api_schemas.queue import JobMessage
+from api_schemas.uploads import Inspection, InspectionInput, InspectionLayer, Upload, UploadRequest
+
+__all__ = [
+    "TERMINAL_STATES",
+    "Acceptance",
+    "ArtifactList",
+    "ArtifactRef",
+    "Budget",
+    "CompressSpec",
+    "Event",
+    "EventList",
+    "FieldProblem",
+    "Inspection",
+    "InspectionInput",
+    "InspectionLayer",
+    "Job",
+    "JobErrorInfo",
+    "JobList",
+    "JobMessage",
+    "JobSpec",
+    "JobState",
+    "LayerReport",
+    "Metric",
+    "Phase",
+    "Problem",
+    "Progress",
+    "ProgressPoint",
+    "Result",
+    "Search",
+    "Upload",
+    "UploadRequest",
+]

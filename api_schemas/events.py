@@ -1,0 +1,67 @@
+"""What a job tells while it runs, stored and numbered from 1 in the order it happened."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api_schemas.jobs import JobErrorInfo, JobState, Phase
+
+
+class ProgressPoint(BaseModel):
+    """One point of the curves: figures at an optimiser step."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    kind: Literal["progress"] = "progress"
+    step: int
+    steps: int
+    loss: float | None = None
+    sparsity: float | None = None
+    alpha: float | None = None
+    lambda_: float | None = Field(default=None, alias="lambda")
+    metric: float | None = None
+
+
+class PhaseChange(BaseModel):
+    """The job entered a phase."""
+
+    kind: Literal["phase"] = "phase"
+    phase: Phase
+
+
+class StateChange(BaseModel):
+    """The job entered a state; a final one ends the stream of events."""
+
+    kind: Literal["state"] = "state"
+    state: JobState
+    attempt: int
+    error: JobErrorInfo | None = None
+
+
+class Message(BaseModel):
+    """Something worth reading: a warning's code and sentence."""
+
+    kind: Literal["message"] = "message"
+    code: str
+    text: str
+
+
+EventBody = Annotated[ProgressPoint | PhaseChange | StateChange | Message, Field(discriminator="kind")]
+
+
+class Event(BaseModel):
+    """A stored event."""
+
+    id: int
+    at: datetime
+    body: EventBody
+
+
+class EventList(BaseModel):
+    """Events after the one that was asked for, oldest first; `final` when no more will come."""
+
+    events: tuple[Event, ...]
+    final: bool

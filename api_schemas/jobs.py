@@ -1,0 +1,183 @@
+"""A job: what is asked for (`JobSpec`), how it stands (`Job`) and what came out (`Result`)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+Phase = Literal["validating", "baseline", "search", "recover", "pack", "export"]
+TERMINAL_STATES: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
+
+LabelKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
+LabelValue = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f]*$")]
+Glob = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f]*$")]
+UploadId = Annotated[str, StringConstraints(pattern=r"^upl_[0-9a-f]{32}$")]
+
+
+class Wire(BaseModel):
+    """Root of what clients send: unknown fields, NaN and infinity are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Search(Wire):
+    """How α is found: `track` steers it in one run, `trials` brackets it over several, `fixed` takes it as given."""
+
+    strategy: Literal["track", "trials", "fixed"] = "track"
+    alpha: float | None = Field(default=None, gt=0, lt=2, description="Only with strategy `fixed`, which needs it.")
+
+    @model_validator(mode="after")
+    def _alpha_goes_with_fixed(self) -> Self:
+        if (self.strategy == "fixed") != (self.alpha is not None):
+            raise ValueError("alpha is given exactly when strategy is 'fixed'")
+        return self
+
+
+class Budget(Wire):
+    """How much training is allowed. Both may be given: what ends first ends it."""
+
+    epochs: float | None = Field(default=None, gt=0, le=10_000)
+    seconds: float | None = Field(default=None, gt=0, le=604_800)
+
+
+class Acceptance(Wire):
+    """How much the metric may lose, and what to do when it loses more."""
+
+    max_drop: float | None = Field(default=None, ge=0, le=1e9, description="In the metric's unit; accuracy is 0 to 1.")
+    on_miss: Literal["fail", "best_effort"] = "best_effort"
+
+
+class CompressSpec(Wire):
+    """What is asked of a compression, wherever the files come from."""
+
+    target_sparsity: float = Field(gt=0, lt=1, description="Share of zeros among the ternarised weights.")
+    tolerance: float = Field(default=0.0005, ge=0, lt=0.5)
+    granularity: Literal["global", "layer"] = "global"
+    exclude: tuple[Glob, ...] = Field(default=(), max_length=256)
+    objective: Literal["auto", "classification", "regression", "distillation"] = "auto"
+    method: Literal["sca", "ste"] = "sca"
+    search: Search = Search()
+    budget: Budget = Budget()
+    acceptance: Acceptance = Acceptance()
+    exports: tuple[Literal["onnx", "gguf", "safetensors", "pt2"], ...] = Field(default=(), max_length=4)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+
+
+class JobSpec(CompressSpec):
+    """What `POST /v1/jobs` takes. Only `model` and `target_sparsity` are required."""
+
+    model: UploadId
+    data: UploadId | None = None
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=64)
+
+
+class Progress(BaseModel):
+    """How far a job is."""
+
+    fraction: float = 0.0
+    step: int = 0
+    steps: int | None = None
+    eta_s: float | None = None
+
+
+class Latest(BaseModel):
+    """The newest progress point's figures."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    loss: float | None = None
+    sparsity: float | None = None
+    alpha: float | None = None
+    lambda_: float | None = Field(default=None, alias="lambda")
+    metric: float | None = None
+
+
+class Metric(BaseModel):
+    """The held-out metric before and after. `drop` is positive when the ternary network is worse."""
+
+    name: Literal["accuracy", "mse", "agreement"]
+    baseline: float
+    ternary: float
+    drop: float
+
+
+class LayerReport(BaseModel):
+    """One ternarised tensor, counted in the packed artifact."""
+
+    name: str
+    shape: tuple[int, ...]
+    weights: int
+    sparsity: float
+    scale_shape: tuple[int, ...]
+
+
+class ArtifactRef(BaseModel):
+    """One file to download."""
+
+    name: str
+    sha256: str
+    bytes: int
+    media_type: str
+    url: str | None = None
+
+
+class Result(BaseModel):
+    """What came out. `sparsity` is the share of zeros among the ternarised weights, counted in the packed artifact."""
+
+    target_sparsity: float
+    sparsity: float
+    alpha: float | None
+    target_met: bool
+    metric: Metric | None
+    bits_per_weight: float
+    entropy_bits_per_weight: float
+    model_bytes: int
+    artifact_bytes: int
+    ratio: float
+    steps: int
+    seconds: float
+    warnings: tuple[str, ...] = ()
+    layers: tuple[LayerReport, ...] = ()
+    artifacts: tuple[ArtifactRef, ...] = ()
+
+
+class JobErrorInfo(BaseModel):
+    """Why a job failed: a stable code, what was found, what to do."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+class Job(BaseModel):
+    """How a job stands. Clients treat states and phases that they do not know as not final."""
+
+    id: str
+    state: JobState
+    phase: Phase | None = None
+    attempt: int
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    spec: JobSpec
+    labels: dict[str, str]
+    progress: Progress
+    latest: Latest
+    result: Result | None = None
+    error: JobErrorInfo | None = None
+
+
+class JobList(BaseModel):
+    """A page of jobs, newest first; an empty `next_page_token` ends the list."""
+
+    jobs: tuple[Job, ...]
+    next_page_token: str = ""
+
+
+class ArtifactList(BaseModel):
+    """The files of a finished job."""
+
+    artifacts: tuple[ArtifactRef, ...]

@@ -1,0 +1,1 @@
+"""Small networks on real data, and what to do with them."""

@@ -1,0 +1,269 @@
+"""Every error that Sterna raises on purpose, in one tree: one class for each distinct remedy.
+
+    SternaError
+    ├── InvalidSpec                the request itself is wrong                     exit 2   HTTP 422
+    ├── InputError                 a file is wrong                                 exit 7   HTTP 422
+    │   ├── UnsupportedFormat        not a format that is read; how to export one that is
+    │   ├── ModelCorrupt             truncated, not JSON, a missing or lying member
+    │   ├── ModelUnsafe              would need code from the file: pickles, custom objects, odd archives
+    │   ├── ModelTooLarge            above a limit that the service sets
+    │   ├── ModelVersionUnsupported  written by a torch too old or too new
+    │   ├── OperatorUnsupported      operators outside the allow-list, by name
+    │   ├── NothingToTernarise       no weight of a linear, convolution, … layer is left
+    │   ├── NonFiniteWeights         NaN or infinity in the weights
+    │   ├── ModelDoesNotRun          the network fails on the first batch of the data
+    │   ├── DataCorrupt              truncated or not an .npz
+    │   ├── DataUnsafe               object arrays, which are pickles
+    │   ├── DataTooLarge             above a limit that the service sets
+    │   ├── DataMismatch             names, shapes or dtypes do not fit the inputs of the model
+    │   ├── NonFiniteData            NaN or infinity in the data
+    │   ├── ArtifactCorrupt          truncated, overlapping, lying counts
+    │   ├── ArtifactDigestMismatch   bytes are not those that were written
+    │   └── ArtifactVersionUnsupported  written by a newer format
+    ├── JobError                   the work failed                                 exit 3
+    │   ├── TrainingDiverged         the loss became NaN or infinite
+    │   ├── TargetUnreachable        no network with that sparsity exists within the tolerance
+    │   ├── OutOfMemory, TimeLimit, RunnerCrashed, AttemptsExhausted
+    │   └── Cancelled                somebody asked for it
+    ├── AcceptanceMissed           the result is worse than `acceptance` allows    exit 4
+    ├── WaitTimeout                the client's patience ended, the job goes on    exit 5
+    ├── AccessDenied, QuotaExceeded                                                exit 6   HTTP 401/403, 429
+    ├── NotFound, Conflict         no such thing, or not in this state             exit 2   HTTP 404, 409
+    └── ServiceUnavailable         the service does not answer                     exit 3   HTTP 503
+
+`str(error)` says what was found and what is allowed; `error.hint` says what to do. `error.code` is stable and is what
+programs compare. HTTP statuses are given once, at the edge, in `service/problems.py`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SternaError(Exception):
+    """Root of the tree.
+
+    Args:
+        detail: what was found and what is allowed, one sentence.
+        hint: what to do about it, one sentence; empty where the detail already says it.
+    """
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, detail: str, *, hint: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.hint = hint
+
+
+class InvalidSpec(SternaError):
+    """A field of the request is missing, unknown or out of range."""
+
+    code = "INVALID_SPEC"
+    exit_code = 2
+
+
+class InputError(SternaError):
+    """A file that somebody sent cannot be used."""
+
+    code = "INVALID_INPUT"
+    exit_code = 7
+
+
+class UnsupportedFormat(InputError):
+    """The file is not of a format that is read."""
+
+    code = "UNSUPPORTED_FORMAT"
+
+
+class ModelCorrupt(InputError):
+    """The model file is truncated or contradicts itself."""
+
+    code = "MODEL_CORRUPT"
+
+
+class ModelUnsafe(InputError):
+    """Reading the model would mean running code from the file."""
+
+    code = "MODEL_UNSAFE"
+
+
+class ModelTooLarge(InputError):
+    """The model exceeds a limit."""
+
+    code = "MODEL_TOO_LARGE"
+
+
+class ModelVersionUnsupported(InputError):
+    """The model was written by a version of torch that is not read."""
+
+    code = "MODEL_VERSION_UNSUPPORTED"
+
+
+class OperatorUnsupported(InputError):
+    """The model uses operators outside the allow-list."""
+
+    code = "OPERATOR_UNSUPPORTED"
+
+
+class NothingToTernarise(InputError):
+    """No weight is left that can be made ternary."""
+
+    code = "NOTHING_TO_TERNARISE"
+
+
+class NonFiniteWeights(InputError):
+    """A weight of the model is NaN or infinite."""
+
+    code = "NONFINITE_WEIGHTS"
+
+
+class ModelDoesNotRun(InputError):
+    """The network fails on its first batch."""
+
+    code = "MODEL_DOES_NOT_RUN"
+
+
+class DataCorrupt(InputError):
+    """The data file is truncated or not what it says."""
+
+    code = "DATA_CORRUPT"
+
+
+class DataUnsafe(InputError):
+    """The data file holds pickled objects."""
+
+    code = "DATA_UNSAFE"
+
+
+class DataTooLarge(InputError):
+    """The data file exceeds a limit."""
+
+    code = "DATA_TOO_LARGE"
+
+
+class DataMismatch(InputError):
+    """The data does not fit the inputs of the model."""
+
+    code = "DATA_MISMATCH"
+
+
+class NonFiniteData(InputError):
+    """A value of the data is NaN or infinite."""
+
+    code = "NONFINITE_DATA"
+
+
+class ArtifactCorrupt(InputError):
+    """The artifact is truncated or contradicts itself."""
+
+    code = "ARTIFACT_CORRUPT"
+
+
+class ArtifactDigestMismatch(InputError):
+    """The bytes are not those that were written."""
+
+    code = "ARTIFACT_DIGEST_MISMATCH"
+
+
+class ArtifactVersionUnsupported(InputError):
+    """The artifact was written by a format version or codec this reader does not know."""
+
+    code = "ARTIFACT_VERSION_UNSUPPORTED"
+
+
+class JobError(SternaError):
+    """The work could not be finished."""
+
+    code = "JOB_FAILED"
+
+
+class TrainingDiverged(JobError):
+    """The loss became NaN or infinite."""
+
+    code = "TRAINING_DIVERGED"
+
+
+class TargetUnreachable(JobError):
+    """The tolerance is finer than one weight of the network."""
+
+    code = "TARGET_UNREACHABLE"
+
+
+class OutOfMemory(JobError):
+    """The runner exceeded its memory."""
+
+    code = "OUT_OF_MEMORY"
+
+
+class TimeLimit(JobError):
+    """The runner exceeded its time."""
+
+    code = "TIME_LIMIT"
+
+
+class RunnerCrashed(JobError):
+    """The runner ended without a result."""
+
+    code = "RUNNER_CRASHED"
+
+
+class AttemptsExhausted(JobError):
+    """Every allowed attempt lost its worker."""
+
+    code = "ATTEMPTS_EXHAUSTED"
+
+
+class Cancelled(JobError):
+    """Somebody asked for the job to be thrown away."""
+
+    code = "CANCELLED"
+
+
+class AcceptanceMissed(SternaError):
+    """The result is worse than the spec's `acceptance` allows."""
+
+    code = "ACCEPTANCE_MISSED"
+    exit_code = 4
+
+
+class WaitTimeout(SternaError):
+    """The client stopped waiting; the job goes on."""
+
+    code = "WAIT_TIMEOUT"
+    exit_code = 5
+
+
+class AccessDenied(SternaError):
+    """The key is missing, unknown or not allowed to do this."""
+
+    code = "ACCESS_DENIED"
+    exit_code = 6
+
+
+class QuotaExceeded(SternaError):
+    """A quota or a rate limit is used up."""
+
+    code = "QUOTA_EXCEEDED"
+    exit_code = 6
+
+
+class NotFound(SternaError):
+    """There is no such thing."""
+
+    code = "NOT_FOUND"
+    exit_code = 2
+
+
+class Conflict(SternaError):
+    """The thing exists and its state does not allow this."""
+
+    code = "CONFLICT"
+    exit_code = 2
+
+
+class ServiceUnavailable(SternaError):
+    """The service does not answer."""
+
+    code = "SERVICE_UNAVAILABLE"

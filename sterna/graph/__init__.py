@@ -1,0 +1,29 @@
+"""The network as data: nodes, the operator allow-list, shapes and the JSON form. Needs numpy alone."""
+
+from sterna.graph.check import check_graph
+from sterna.graph.dtypes import DTYPES, FLOATING
+from sterna.graph.json_form import graph_from_json, graph_to_json
+from sterna.graph.layers import Layer, find_layers
+from sterna.graph.network import Argument, Dtype, Graph, Input, Network, Node, TensorInfo, TensorRef, ValueRef
+from sterna.graph.operators import OPERATORS, Operator
+
+__all__ = [
+    "DTYPES",
+    "FLOATING",
+    "OPERATORS",
+    "Argument",
+    "Dtype",
+    "Graph",
+    "Input",
+    "Layer",
+    "Network",
+    "Node",
+    "Operator",
+    "TensorInfo",
+    "TensorRef",
+    "ValueRef",
+    "check_graph",
+    "find_layers",
+    "graph_from_json",
+    "graph_to_json",
+]

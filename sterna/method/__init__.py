@@ -1,0 +1,25 @@
+"""Ternary weights with exactly the zeros asked for: WDR, the α controller, the run. Pure torch on any module."""
+
+from sterna.method.batches import Batch, Samples
+from sterna.method.config import Order, Point, TernariseConfig, TernaryLayer
+from sterna.method.evaluation import evaluate
+from sterna.method.objective import Objective, classification, distillation, regression
+from sterna.method.ternarise import Task, Ternarised, ternarise, wanted_zeros
+
+__all__ = [
+    "Batch",
+    "Objective",
+    "Order",
+    "Point",
+    "Samples",
+    "Task",
+    "TernariseConfig",
+    "Ternarised",
+    "TernaryLayer",
+    "classification",
+    "distillation",
+    "evaluate",
+    "regression",
+    "ternarise",
+    "wanted_zeros",
+]

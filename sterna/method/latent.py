@@ -1,0 +1,120 @@
+"""Latent weights: every ternarised weight of a network in one vector, and the ternary weights that it stands for.
+
+One vector instead of one tensor a layer makes the quantile of the whole network, the regulariser and the optimiser step
+single operations.
+
+| symbol | name | shape |
+|---|---|---|
+| W_l | weight of layer l as the network uses it | the layer's shape, C_l output channels |
+| v | latent weights of all layers, in units of their scale | (N,), N = Σ numel(W_l) |
+| ρ | logarithm of the scales of all layers | (C,), C = Σ C_l |
+| s_l | exp ρ_l, scale of an output channel | (C_l, 1, …), broadcasts to W_l |
+| τ | threshold | () for the whole network, (N,) with one for each layer |
+| t | target sparsity | |
+
+W_l = s_l · ((1 − κ)·v + κ·T(v)), where T rounds to {−1, 0, 1} at τ.
+
+A channel starts with the scale that serves it best as a ternary channel at the target: the mean magnitude of the
+weights that would survive there (Li, Zhang and Liu, *Ternary Weight Networks*, 2016, eq. 5, at the threshold of the
+target). In these units survivors lie around 1, which is where WDR has its wells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sterna.method.config import TernaryLayer
+from sterna.method.wdr import harden
+
+
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    layer: TernaryLayer
+    shape: torch.Size
+    scale_shape: tuple[int, ...]
+    first: int
+    last: int
+
+
+class LatentWeights(nn.Module):
+    """The trainable stand-in for the ternarised weights of a network.
+
+    Args:
+        weights: the original weights by name, of any floating dtype; they are copied as float32.
+        layers: what of them is ternarised, and along which axis it has its scales.
+        target_sparsity: t, which chooses the first scales.
+
+    Attributes:
+        v: latent weights (N,), a parameter.
+        log_scale: ρ (C,), a parameter.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor], layers: Sequence[TernaryLayer], target_sparsity: float) -> None:
+        super().__init__()
+        self._extents: list[_Extent] = []
+        latents, scales = [], []
+        first = 0
+        for layer in layers:
+            weight = weights[layer.name].detach().float()
+            scale = _survivor_mean(weight, layer.channel_axis, target_sparsity)
+            last = first + weight.numel()
+            self._extents.append(_Extent(layer, weight.shape, tuple(scale.shape), first, last))
+            latents.append((weight / scale).flatten())
+            scales.append(scale.flatten())
+            first = last
+        self.v = nn.Parameter(torch.cat(latents))
+        self.log_scale = nn.Parameter(torch.cat(scales).log())
+
+    def extents(self) -> list[tuple[int, int]]:
+        """First and last + 1 index in `v` of each layer, in the order of the layers."""
+        return [(extent.first, extent.last) for extent in self._extents]
+
+    def weights(self, threshold: Tensor, hardness: float) -> dict[str, Tensor]:
+        """The weights that the network runs with, by name, differentiable in `v` and `log_scale`.
+
+        Args:
+            threshold: τ, () or (N,).
+            hardness: κ in [0, 1].
+        """
+        return self._scaled(harden(self.v, threshold, hardness))
+
+    def weights_of(self, codes: Tensor) -> dict[str, Tensor]:
+        """The weights for final codes (N,) in {−1, 0, 1}, differentiable in `log_scale` alone."""
+        return self._scaled(codes)
+
+    def codes_by_name(self, codes: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """For each layer its codes, int8 in the layer's shape, and its scales, float32 (C_l, 1, …)."""
+        scales = self._scales()
+        return {
+            e.layer.name: (codes[e.first : e.last].view(e.shape).to(torch.int8), scale.detach().clone())
+            for e, scale in zip(self._extents, scales, strict=True)
+        }
+
+    def _scales(self) -> list[Tensor]:
+        sizes = [torch.Size(e.scale_shape).numel() for e in self._extents]
+        parts = self.log_scale.exp().split(sizes)
+        return [part.view(e.scale_shape) for e, part in zip(self._extents, parts, strict=True)]
+
+    def _scaled(self, flat: Tensor) -> dict[str, Tensor]:
+        parts = flat.split([e.last - e.first for e in self._extents])
+        return {
+            e.layer.name: part.view(e.shape) * scale
+            for e, part, scale in zip(self._extents, parts, self._scales(), strict=True)
+        }
+
+
+def _survivor_mean(weight: Tensor, channel_axis: int, sparsity: float) -> Tensor:
+    """Mean |W| of the largest (1 − t) share of each output channel, shape (C_l, 1, …), never zero."""
+    magnitude = weight.abs().movedim(channel_axis, 0).flatten(1)  # (C_l, fan-in)
+    survivors = max(1, round(magnitude.shape[1] * (1.0 - sparsity)))
+    mean = magnitude.topk(survivors, dim=1).values.mean(dim=1)
+    # A channel of zeros has no scale of its own: it takes the layer's, and a layer of zeros takes 1.
+    fallback = mean[mean > 0].mean() if bool((mean > 0).any()) else torch.ones(())
+    mean = torch.where(mean > 0, mean, fallback)
+    shape = [1] * weight.ndim
+    shape[channel_axis] = -1
+    return mean.view(shape)

@@ -1,0 +1,58 @@
+"""What is in force at each step: hardness κ, WDR's λ, the share of the target, the learning rate.
+
+| share of the steps | `sca` | `ste` |
+|---|---|---|
+| 0 … homotopy_share | κ rises from 0 to 1, weights go from full precision to ternary | κ = 1 from the first step |
+| wdr_start … landing_share | λ rises from 0 to η | λ = 0 |
+| 0 … landing_share | α is locked to the target | the target rises to its value along a cubic |
+| landing_share … 1 | codes are final; scales, normalisation and biases are trained on | the same |
+
+The cubic is that of Zhu and Gupta, *To prune, or not to prune* (2017), eq. 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sterna.method.config import TernariseConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is in force at one step.
+
+    Attributes:
+        hardness: κ in [0, 1].
+        strength: λ of WDR.
+        target_share: share of the wanted zeros that is asked for now.
+        rate: factor on the learning rates, cosine from 1 to 0.
+    """
+
+    hardness: float
+    strength: float
+    target_share: float
+    rate: float
+
+
+def moment(config: TernariseConfig, step: int) -> Moment:
+    """What is in force at `step`, 0 ≤ step < config.steps."""
+    done = step / config.steps
+    rate = 0.5 * (1.0 + math.cos(math.pi * done))
+    if config.method == "ste":
+        return Moment(1.0, 0.0, 1.0 - (1.0 - _ramp(done, 0.0, 0.5 * config.landing_share)) ** 3, rate)
+    hardness = _ramp(done, 0.0, config.homotopy_share)
+    strength = config.wdr_strength * _ramp(done, config.wdr_start, config.landing_share)
+    return Moment(hardness, strength, 1.0, rate)
+
+
+def landing_step(config: TernariseConfig) -> int:
+    """The step before which the codes become final."""
+    return min(config.steps - 1, round(config.steps * config.landing_share))
+
+
+def _ramp(x: float, start: float, end: float) -> float:
+    """0 before `start`, 1 after `end`, a line between."""
+    if end <= start:
+        return 1.0 if x >= start else 0.0
+    return min(1.0, max(0.0, (x - start) / (end - start)))
