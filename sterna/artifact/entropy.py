@@ -1,0 +1,15 @@
+"""The limit that no code without knowledge of the network can beat."""
+
+from __future__ import annotations
+
+from math import log2
+
+
+def entropy_bits_per_weight(sparsity: float) -> float:
+    """Give H(s) = −s·log2 s − (1−s)·log2((1−s)/2), bits per weight: independent weights, both signs equally likely."""
+    nonzero = 1.0 - sparsity
+    bits = nonzero  # the signs
+    for share in (sparsity, nonzero):
+        if share > 0:
+            bits -= share * log2(share)
+    return bits
