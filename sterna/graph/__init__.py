@@ -4,7 +4,18 @@ from sterna.graph.check import check_graph
 from sterna.graph.dtypes import DTYPES, FLOATING
 from sterna.graph.json_form import graph_from_json, graph_to_json
 from sterna.graph.layers import Layer, find_layers
-from sterna.graph.network import Argument, Dtype, Graph, Input, Network, Node, TensorInfo, TensorRef, ValueRef
+from sterna.graph.network import (
+    Argument,
+    Dtype,
+    Graph,
+    Input,
+    Network,
+    Node,
+    TensorInfo,
+    TensorKind,
+    TensorRef,
+    ValueRef,
+)
 from sterna.graph.operators import OPERATORS, Operator
 
 __all__ = [
@@ -20,6 +31,7 @@ __all__ = [
     "Node",
     "Operator",
     "TensorInfo",
+    "TensorKind",
     "TensorRef",
     "ValueRef",
     "check_graph",

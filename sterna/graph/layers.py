@@ -1,0 +1,117 @@
+"""Which tensors are weights of layers, and which of them can be made ternary.
+
+A tensor is a weight where an operator of the allow-list takes it as one. It can be made ternary when every
+use of it is such a use, along the same output-channel axis: its scale then means one thing. A weight that two
+layers share is listed
+once, with the kinds of both: making it ternary changes both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from math import prod
+
+from sterna.graph.dtypes import FLOATING
+from sterna.graph.network import Argument, Graph, TensorInfo, TensorRef
+from sterna.graph.operators import OPERATORS
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One tensor that layers use as their weight.
+
+    Attributes:
+        name: original name of the tensor.
+        kind: `linear`, `conv`, `conv_transpose`, `embedding`; joined by `+` where layers of several kinds
+            share it.
+        shape: sizes.
+        weights: number of elements.
+        channel_axis: output-channel axis, from 0.
+        ternarisable: whether it can be made ternary.
+        why_not: in a few words, empty where it can.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    weights: int
+    channel_axis: int
+    ternarisable: bool
+    why_not: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    kind: str
+    channel_axis: int
+
+
+def find_layers(graph: Graph, exclude: Sequence[str] = ()) -> tuple[Layer, ...]:
+    """List the weights of the network in its own order of tensors.
+
+    Args:
+        graph: a checked graph.
+        exclude: globs on the name of the tensor or of the module that owns it, such as `features.0` or
+            `head.*`.
+    """
+    uses: dict[str, list[_Use]] = {}
+    for name, use in _uses(graph):
+        uses.setdefault(name, []).append(use)
+    layers = []
+    for name, info in graph.tensors.items():
+        found = uses.get(name, [])
+        if any(use.kind != "function" for use in found):
+            layers.append(_layer(name, info, found, exclude))
+    return tuple(layers)
+
+
+def is_excluded(name: str, exclude: Sequence[str]) -> bool:
+    """Whether a glob fits the tensor's name or its module's."""
+    module = name.rpartition(".")[0]
+    return any(fnmatchcase(name, glob) or (module and fnmatchcase(module, glob)) for glob in exclude)
+
+
+def _uses(graph: Graph) -> Iterator[tuple[str, _Use]]:
+    for node in graph.nodes:
+        operator = OPERATORS[node.operator]
+        for argument_name, argument in node.arguments.items():
+            for tensor in _tensors_in(argument):
+                if argument_name != operator.weight or argument is not tensor:
+                    yield tensor.name, _Use("function", 0)
+                    continue
+                dimensions = len(graph.tensors[tensor.name].shape)
+                yield tensor.name, _Use(operator.kind, operator.channel_axis % max(dimensions, 1))
+
+
+def _tensors_in(argument: Argument) -> Iterator[TensorRef]:
+    if isinstance(argument, TensorRef):
+        yield argument
+    elif isinstance(argument, tuple):
+        for item in argument:
+            yield from _tensors_in(item)
+
+
+def _layer(name: str, info: TensorInfo, uses: list[_Use], exclude: Sequence[str]) -> Layer:
+    kinds = list(dict.fromkeys(use.kind for use in uses if use.kind != "function"))
+    axes = list(dict.fromkeys(use.channel_axis for use in uses if use.kind != "function"))
+    why_not = _why_not(name, info, uses, exclude)
+    return Layer(name, "+".join(kinds), info.shape, prod(info.shape), axes[0], not why_not, why_not)
+
+
+def _why_not(name: str, info: TensorInfo, uses: list[_Use], exclude: Sequence[str]) -> str:
+    reasons = (
+        (is_excluded(name, exclude), "excluded"),
+        (info.kind != "parameter", f"a {info.kind}, not a parameter"),
+        (info.dtype not in FLOATING, f"not floating point but {info.dtype}"),
+        (len(info.shape) < 2, "fewer than two axes"),
+        (prod(info.shape) == 0, "empty"),
+        (
+            all(use.kind == "embedding" for use in uses),
+            "an embedding: its rows are looked up, not multiplied",
+        ),
+        (any(use.kind == "function" for use in uses), "also used otherwise than as a weight"),
+        (len({use.channel_axis for use in uses}) > 1, "used along two output-channel axes"),
+    )
+    return next((reason for applies, reason in reasons if applies), "")

@@ -1,0 +1,20 @@
+"""Strangers' files become checked graphs, weights and data. No torch, and nothing in a file is ever executed."""
+
+from sterna.intake.data import Data, read_data
+from sterna.intake.formats import Format, sniff_format
+from sterna.intake.inspection import ModelInspection, inspect_model, preflight
+from sterna.intake.limits import DEFAULT_LIMITS, Limits
+from sterna.intake.model import read_model
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "Data",
+    "Format",
+    "Limits",
+    "ModelInspection",
+    "inspect_model",
+    "preflight",
+    "read_data",
+    "read_model",
+    "sniff_format",
+]

@@ -1,0 +1,60 @@
+"""What a model file is, from its content and never from its name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from sterna.errors import ModelVersionUnsupported, UnsupportedFormat
+from sterna.intake.archive import read_directory
+from sterna.intake.limits import DEFAULT_LIMITS, MODEL, Limits
+
+Format: TypeAlias = Literal["pt2"]
+
+EXPORT_HINT = (
+    'Export it: torch.export.save(torch.export.export(model, args, dynamic_shapes=…), "model.pt2"), with torch 2.13.'
+)
+
+
+def sniff_format(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Format:
+    """Tell the format of a model file.
+
+    Raises:
+        UnsupportedFormat: it is none that is read; the hint says how to make one.
+        ModelVersionUnsupported: a `.pt2` of a torch too old.
+        ModelCorrupt, ModelUnsafe, ModelTooLarge: its archive is not sound.
+    """
+    with Path(path).open("rb") as file:
+        head = file.read(16)
+    if head[:4] != b"PK\x03\x04":
+        raise UnsupportedFormat(f"the model is {_name_of(head)}; a .pt2 is read", hint=EXPORT_HINT)
+    names = [info.filename for info in read_directory(path, limits, MODEL)]
+    inner = {name.partition("/")[2] for name in names}
+    if "archive_format" in inner and any(name.startswith("models/") for name in inner):
+        return "pt2"
+    if "serialized_exported_program.json" in names or "archive_format" in inner:
+        raise ModelVersionUnsupported("the .pt2 was written by a torch that is too old", hint=EXPORT_HINT)
+    raise UnsupportedFormat(f"the model is {_archive_name(names, inner)}; a .pt2 is read", hint=EXPORT_HINT)
+
+
+def _name_of(head: bytes) -> str:
+    if not head:
+        return "an empty file"
+    if head[:1] == b"\x80":
+        return "a pickle"
+    if head[8:9] == b"{":
+        return "a safetensors file, which holds weights and no network"
+    if head[:1] == b"\x08":
+        return "perhaps an ONNX file"
+    return "of no format that is known"
+
+
+def _archive_name(names: list[str], inner: set[str]) -> str:
+    if any(name.startswith("code/") for name in inner):
+        return "TorchScript"
+    if "data.pkl" in inner:
+        return "a pickle that torch.save has written"
+    if names and all(name.endswith(".npy") for name in names):
+        return "an .npz of arrays"
+    return "an archive of no kind that is known"

@@ -1,0 +1,241 @@
+"""The network of a `.pt2`: `models/model.json` becomes a checked `Graph`.
+
+    "graph_module": {"signature": {"input_specs":  which inputs of the graph are parameters, buffers and constants,
+                                   "output_specs": what is returned},
+                     "graph":     {"nodes": …, "tensor_values": element types and sizes of all values}}
+
+Left out are: assertions, and the arithmetic on sizes that only they need; counters that nothing reads, such as the
+`num_batches_tracked` of batch normalisation; arguments that say where to run. Values that are overwritten in place are
+read as new ones (`in_place.py`). `guards_code`, expressions on sizes, tree specs and stack traces are never looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sterna.errors import ModelCorrupt, ModelUnsafe, OperatorUnsupported
+from sterna.graph import (
+    FLOATING,
+    OPERATORS,
+    Argument,
+    Graph,
+    Input,
+    Node,
+    TensorInfo,
+    TensorKind,
+    TensorRef,
+    ValueRef,
+    check_graph,
+)
+from sterna.graph.check import check_operators, quoted
+from sterna.intake.in_place import Values
+from sterna.intake.json_text import Reader
+from sterna.intake.limits import MODEL
+from sterna.intake.pt2_arguments import read_argument, read_names
+from sterna.intake.pt2_nodes import RawNode, needed_nodes
+from sterna.intake.pt2_tensors import StoredTensor, scalar_type
+
+_PLACES: Final = frozenset({"device", "layout", "pin_memory", "cudnn_enabled", "cudnn_enable"})
+_NET = Reader("the network", MODEL)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundTensor:
+    """What an input of the exported graph stands for when it is no input of the network.
+
+    Attributes:
+        name: original dotted name.
+        kind: parameter, buffer, or constant, to which buffers outside the state_dict count.
+    """
+
+    name: str
+    kind: TensorKind
+
+
+def read_graph(program: Mapping[str, object], stored: Mapping[str, StoredTensor]) -> Graph:
+    """Read and check the graph.
+
+    Args:
+        program: the parsed `models/model.json`.
+        stored: the tensors of the archive by original name.
+
+    Raises:
+        OperatorUnsupported, ModelUnsafe, ModelCorrupt, ModelTooLarge: as `check_graph` and the modules above.
+    """
+    module = _NET.get(program, "graph_module", dict)
+    body = _NET.get(module, "graph", dict)
+    signature = _NET.get(module, "signature", dict)
+    if _NET.get(body, "custom_obj_values", dict):
+        raise ModelUnsafe("the network uses custom objects", hint="Export a network of tensors alone.")
+    return _GraphReader(body, signature, stored).read()
+
+
+class _GraphReader:
+    """One reading: what the names of the file stand for so far."""
+
+    def __init__(
+        self, body: dict[str, object], signature: dict[str, object], stored: Mapping[str, StoredTensor]
+    ) -> None:
+        self._body = body
+        self._stored = stored
+        self._values = Values()
+        self._metadata = _NET.get(body, "tensor_values", dict)
+        self._bound: dict[str, BoundTensor] = {}
+        self._inputs: list[Input] = []
+        for spec in _NET.get(signature, "input_specs", list):
+            self._read_input(*_NET.union(spec, "input_specs"))
+        self._share_tied()
+        outputs = _NET.get(signature, "output_specs", list)
+        self._output_names = [_output_name(*_NET.union(spec, "output_specs")) for spec in outputs]
+        self._nodes: list[Node] = []
+
+    def read(self) -> Graph:
+        raw = [RawNode.read(item) for item in _NET.get(self._body, "nodes", list)]
+        integers = {name for name, bound in self._bound.items() if self._stored[bound.name].dtype not in FLOATING}
+        needed = needed_nodes(raw, self._output_names, counters=integers)
+        check_operators(node.operator for node in needed)
+        for node in needed:
+            self._read_node(node)
+        outputs = tuple(self._read_output(name) for name in self._output_names)
+        graph = Graph(tuple(self._inputs), self._tensors(needed), tuple(self._nodes), outputs)
+        check_graph(graph)
+        return graph
+
+    def _read_input(self, sort: str, spec: object) -> None:
+        if sort == "user_input":
+            self._read_user_input(*_NET.union(_NET.get(spec, "arg", dict), "arg"))
+        elif sort in {"parameter", "buffer", "tensor_constant"}:
+            name = _NET.get(spec, f"{sort}_name", str)
+            if name not in self._stored:
+                raise ModelCorrupt(f"the archive has no bytes for {quoted(name)}")
+            kind: TensorKind = "parameter" if sort == "parameter" else "constant"
+            if sort == "buffer" and _NET.get(spec, "persistent", bool):
+                kind = "buffer"
+            self._bound[_NET.get(_NET.get(spec, "arg", dict), "name", str)] = BoundTensor(name, kind)
+        elif sort != "constant_input":  # its value stands in the nodes already
+            raise ModelUnsafe(f"the network takes a {quoted(sort)}", hint="Export a network of tensors alone.")
+
+    def _read_user_input(self, sort: str, value: object) -> None:
+        if sort == "as_tensor":
+            name = _NET.get(value, "name", str)
+            meta = _NET.get(self._metadata, name, dict)
+            sizes = tuple(_size(item) for item in _NET.get(meta, "sizes", list))
+            self._inputs.append(Input(name, scalar_type(_NET.get(meta, "dtype", int)), sizes))
+            self._values.define(name)
+        elif sort != "as_none":
+            raise OperatorUnsupported(
+                f"an input of the network is {quoted(sort)}; inputs are tensors",
+                hint="Give numbers as constants of the module and export again.",
+            )
+
+    def _share_tied(self) -> None:
+        """Give tensors that are the same bytes one name: that of the first which the graph binds."""
+        first: dict[StoredTensor, BoundTensor] = {}
+        for value, bound in self._bound.items():
+            stored = self._stored[bound.name]
+            if stored.size_bytes:
+                self._bound[value] = first.setdefault(stored, bound)
+
+    def _read_node(self, raw: RawNode) -> None:
+        overwritten = self._overwritten(raw)
+        arguments = self._arguments(raw)
+        outputs, listed = self._outputs(raw)
+        if overwritten is not None:
+            self._values.overwrite(overwritten, outputs[0])
+        else:
+            self._define(outputs, raw if OPERATORS[raw.operator].may_alias else None)
+        self._nodes.append(Node(raw.operator, arguments, outputs, listed or len(outputs) > 1))
+
+    def _arguments(self, raw: RawNode) -> dict[str, Argument]:
+        arguments = {name: form for name, form in raw.arguments if name not in _PLACES}
+        if raw.in_place:  # dropout_(self, …) is dropout(input, …)
+            first = raw.arguments[0][0]
+            arguments = {OPERATORS[raw.operator].arguments[0]: arguments.pop(first, None), **arguments}
+        return {name: read_argument(form, self._resolve) for name, form in arguments.items()}
+
+    def _outputs(self, raw: RawNode) -> tuple[tuple[str, ...], bool]:
+        read = [read_names(form) for form in raw.outputs]
+        return tuple(name for names, _ in read for name in names), any(listed for _, listed in read)
+
+    def _overwritten(self, raw: RawNode) -> str | None:
+        """The value that an in-place node overwrites, None where it overwrites nothing."""
+        if not raw.in_place:
+            return None
+        target = raw.first_name
+        if target is None or target in self._bound or len(raw.outputs) != 1:
+            raise OperatorUnsupported(
+                f"{raw.target} overwrites a parameter or a buffer of the network",
+                hint="Compute it without changing the module's own tensors and export again.",
+            )
+        self._values.read(target)
+        self._check_promotion(raw, target)
+        return target
+
+    def _check_promotion(self, raw: RawNode, target: str) -> None:
+        """Overwriting keeps the element type of what is overwritten; computing anew must give the same one."""
+        kept = self._dtype_of(target)
+        for name in raw.names - {target}:
+            other = self._dtype_of(name)
+            if other not in {kept, None} and not (kept in FLOATING and other not in FLOATING):
+                raise OperatorUnsupported(
+                    f"{raw.target} overwrites a {kept} value with the result of a {other} one",
+                    hint="Convert to one element type first and export again.",
+                )
+
+    def _dtype_of(self, name: str) -> str | None:
+        if name not in self._metadata:
+            return None
+        return scalar_type(_NET.get(_NET.get(self._metadata, name, dict), "dtype", int))
+
+    def _define(self, outputs: tuple[str, ...], aliasing: RawNode | None) -> None:
+        source = aliasing.first_name if aliasing is not None else None
+        owned = source in self._bound
+        sharing = None if owned else source
+        for output in outputs:
+            self._values.define(output, sharing=sharing, owned_by_network=owned)
+
+    def _resolve(self, name: str) -> Argument:
+        if name in self._bound:
+            return TensorRef(self._bound[name].name)
+        return ValueRef(self._values.read(name))
+
+    def _read_output(self, name: str) -> ValueRef:
+        if name not in self._bound:
+            return ValueRef(self._values.read(name))
+        output = f"{name}_returned"
+        self._values.define(output, owned_by_network=True)
+        self._nodes.append(Node("aten.alias.default", {"self": self._resolve(name)}, (output,)))
+        return ValueRef(output)
+
+    def _tensors(self, needed: list[RawNode]) -> dict[str, TensorInfo]:
+        """What the network owns, in its own order, without counters that nothing reads."""
+        read = {name for node in needed for name in node.names} | set(self._output_names)
+        used = {self._bound[value].name for value in read & self._bound.keys()}
+        tensors = {}
+        for bound in self._bound.values():
+            stored = self._stored[bound.name]
+            is_counter = bound.kind == "buffer" and stored.shape == () and stored.dtype not in FLOATING
+            if bound.name in used or not is_counter:
+                tensors[bound.name] = TensorInfo(bound.kind, stored.dtype, stored.shape)
+        return tensors
+
+
+def _output_name(sort: str, spec: object) -> str:
+    if sort != "user_output":
+        raise OperatorUnsupported(
+            f"the network has an output of the sort {quoted(sort)}; it may return tensors and change nothing else",
+            hint="Save what torch.export.export gives, without run_decompositions().",
+        )
+    choice, value = _NET.union(_NET.get(spec, "arg", dict), "arg")
+    if choice != "as_tensor":
+        raise OperatorUnsupported(
+            f"the network returns {quoted(choice)}; outputs are tensors", hint="Return tensors alone and export again."
+        )
+    return _NET.get(value, "name", str)
+
+
+def _size(item: object) -> int | None:
+    choice, value = _NET.union(item, "sizes")
+    return _NET.typed(value, int, "sizes") if choice == "as_int" else None

@@ -1,0 +1,145 @@
+"""The nodes of a `.pt2` before their arguments are read: which are needed, and what their operators are called here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Self
+
+from sterna.errors import ModelTooLarge
+from sterna.graph import OPERATORS
+from sterna.graph.check import MAX_NODES
+from sterna.intake.json_text import Reader
+from sterna.intake.limits import MODEL
+
+_ATEN = "torch.ops.aten."
+_INTEGER_OPERATORS: Final = {
+    "_operator.add": "int.add",
+    "_operator.sub": "int.sub",
+    "_operator.mul": "int.mul",
+    "_operator.floordiv": "int.floordiv",
+    "_operator.mod": "int.mod",
+    "_operator.neg": "int.neg",
+}
+_ASSERTIONS: Final = frozenset(
+    {
+        "torch.ops.aten._assert_scalar.default",
+        "torch.ops.aten._assert_tensor_metadata.default",
+        "torch.ops.aten.sym_constrain_range.default",
+        "torch.ops.aten.sym_constrain_range_for_size.default",
+    }
+)
+_SIZE_OUTPUTS: Final = frozenset({"as_sym_int", "as_sym_bool", "as_sym_float"})
+_NODE = Reader("a node of the network", MODEL)
+
+
+@dataclass(frozen=True)
+class RawNode:
+    """One node as it stands in the file.
+
+    Attributes:
+        target: name of the operator in the file.
+        arguments: name and unread form of each.
+        outputs: unread forms.
+    """
+
+    target: str
+    arguments: tuple[tuple[str, object], ...]
+    outputs: tuple[object, ...]
+
+    @classmethod
+    def read(cls, form: object) -> Self:
+        """Take apart what a node of the file is made of."""
+        inputs = _NODE.get(form, "inputs", list)
+        arguments = tuple((_NODE.get(item, "name", str), _NODE.get(item, "arg", dict)) for item in inputs)
+        return cls(_NODE.get(form, "target", str), arguments, tuple(_NODE.get(form, "outputs", list)))
+
+    @cached_property
+    def operator(self) -> str:
+        """Key of `OPERATORS`; where there is none, the name by which to refuse it.
+
+        `aten.relu_.default` overwrites its argument with what `aten.relu.default` gives, and is read as that.
+        """
+        name = _INTEGER_OPERATORS.get(self.target, self.target.removeprefix("torch.ops."))
+        return self._out_of_place(name) if self.in_place else name
+
+    @cached_property
+    def in_place(self) -> bool:
+        """Whether it overwrites its first argument."""
+        return self._out_of_place(self.target.removeprefix("torch.ops.")) in OPERATORS
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Every value that the arguments mention."""
+        return frozenset(name for _, form in self.arguments for name in _names_in(form))
+
+    @property
+    def first_name(self) -> str | None:
+        """The value that is its first argument, None where that is something else."""
+        names = list(_names_in(self.arguments[0][1])) if self.arguments else []
+        return names[0] if len(names) == 1 else None
+
+    @cached_property
+    def output_names(self) -> frozenset[str]:
+        """Every value that it makes."""
+        return frozenset(name for form in self.outputs for name in _names_in(form))
+
+    @property
+    def makes_sizes(self) -> bool:
+        """Whether it makes sizes and truths about sizes, and no tensor."""
+        return all(isinstance(form, dict) and form.keys() <= _SIZE_OUTPUTS for form in self.outputs)
+
+    @staticmethod
+    def _out_of_place(name: str) -> str:
+        """`aten.relu.default` for `aten.relu_.default`, an empty text for what has no underscore there."""
+        namespace, _, rest = name.partition(".")
+        function, _, overload = rest.partition(".")
+        if not function.endswith("_") or function.startswith("__"):
+            return ""
+        return f"{namespace}.{function[:-1]}.{overload}"
+
+
+def needed_nodes(nodes: Sequence[RawNode], outputs: Iterable[str], *, counters: Collection[str]) -> list[RawNode]:
+    """The nodes that the outputs depend on or that might matter otherwise.
+
+    Left out are assertions, arithmetic on sizes that nothing else uses, and counting that nothing reads.
+
+    Args:
+        nodes: all of them, in order.
+        outputs: names of the values that the network returns.
+        counters: names of the integer tensors of the network, which may be counters.
+    """
+    if len(nodes) > MAX_NODES:
+        raise ModelTooLarge(f"the network has {len(nodes)} nodes; at most {MAX_NODES} are read")
+    nodes = [node for node in nodes if node.target not in _ASSERTIONS]
+    used = set(outputs)
+    read = used.union(*(node.names for node in nodes if not _counts(node, counters)))
+    kept: list[RawNode] = []
+    for node in reversed(nodes):
+        idle = node.makes_sizes or (_counts(node, counters) and node.first_name not in read)
+        if idle and not node.output_names & used:
+            continue
+        kept.append(node)
+        used |= node.names
+    return kept[::-1]
+
+
+def _counts(node: RawNode, counters: Collection[str]) -> bool:
+    """Whether a node adds a constant to a counter, or changes it in such a way, and does nothing else."""
+    return node.in_place and node.first_name in counters and node.names == {node.first_name}
+
+
+def _names_in(form: object) -> Iterator[str]:
+    """The names of values in the unread form of arguments or outputs."""
+    pending = [form]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending.extend(item)
+        elif isinstance(item, dict):
+            for key, value in item.items():
+                if key in {"name", "as_name"} and isinstance(value, str):
+                    yield value
+                elif isinstance(value, dict | list):
+                    pending.append(value)

@@ -1,0 +1,103 @@
+import pytest
+
+from sterna.graph import Graph, Input, Node, TensorInfo, TensorRef, ValueRef, find_layers
+
+X = ValueRef("x")
+LINEAR = "aten.linear.default"
+
+
+def graph_of(tensors, *nodes) -> Graph:
+    made = tuple(Node(operator, arguments, (f"v{index}",)) for index, (operator, arguments) in enumerate(nodes))
+    return Graph((Input("x", "float32", (None, 4)),), tensors, made, (ValueRef("v0"),))
+
+
+def parameter(*shape: int, dtype: str = "float32") -> TensorInfo:
+    return TensorInfo("parameter", dtype, shape)
+
+
+def only(graph: Graph, exclude=()):
+    (layer,) = find_layers(graph, exclude)
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("operator", "argument", "shape", "kind", "axis"),
+    [
+        (LINEAR, "weight", (5, 4), "linear", 0),
+        ("aten.conv1d.default", "weight", (5, 4, 3), "conv", 0),
+        ("aten.conv2d.padding", "weight", (5, 4, 3, 3), "conv", 0),
+        ("aten.conv_transpose2d.input", "weight", (4, 5, 3, 3), "conv_transpose", 1),
+        ("aten.mm.default", "mat2", (4, 5), "linear", 1),
+        ("aten.addmm.default", "mat2", (4, 5), "linear", 1),
+        ("aten.bmm.default", "mat2", (2, 4, 5), "linear", 2),
+    ],
+)
+def test_weights_and_their_output_axis(operator, argument, shape, kind, axis):
+    layer = only(graph_of({"a.weight": parameter(*shape)}, (operator, {argument: TensorRef("a.weight")})))
+    assert (layer.kind, layer.channel_axis, layer.shape) == (kind, axis, shape)
+    assert layer.ternarisable
+    assert layer.why_not == ""
+
+
+def test_weights_are_counted_and_biases_are_no_layers():
+    layer = only(
+        graph_of(
+            {"a.weight": parameter(5, 4), "a.bias": parameter(5)},
+            (LINEAR, {"input": X, "weight": TensorRef("a.weight"), "bias": TensorRef("a.bias")}),
+        )
+    )
+    assert (layer.name, layer.weights) == ("a.weight", 20)
+
+
+@pytest.mark.parametrize("glob", ["a.0.weight", "a.0", "a.*", "*.0", "*", "?.0"])
+def test_globs_exclude_tensors_and_their_modules(glob):
+    layer = only(graph_of({"a.0.weight": parameter(5, 4)}, (LINEAR, {"weight": TensorRef("a.0.weight")})), [glob])
+    assert not layer.ternarisable
+    assert layer.why_not == "excluded"
+
+
+@pytest.mark.parametrize("glob", ["a", "b.*", "a.1", "A.0"])
+def test_other_globs_do_not(glob):
+    assert only(
+        graph_of({"a.0.weight": parameter(5, 4)}, (LINEAR, {"weight": TensorRef("a.0.weight")})), [glob]
+    ).ternarisable
+
+
+@pytest.mark.parametrize(
+    ("info", "words"),
+    [
+        (TensorInfo("buffer", "float32", (5, 4)), "a buffer"),
+        (TensorInfo("constant", "float32", (5, 4)), "a constant"),
+        (parameter(5, 4, dtype="int8"), "int8"),
+        (parameter(4), "fewer than two axes"),
+        (parameter(0, 4), "empty"),
+    ],
+)
+def test_what_a_tensor_must_be(info, words):
+    layer = only(graph_of({"w": info}, (LINEAR, {"input": X, "weight": TensorRef("w")})))
+    assert not layer.ternarisable
+    assert words in layer.why_not
+
+
+def test_a_weight_that_is_used_otherwise_stays():
+    tensors = {"w": parameter(5, 4)}
+    linear = (LINEAR, {"input": X, "weight": TensorRef("w")})
+    for other in (
+        ("aten.mul.Tensor", {"self": X, "other": TensorRef("w")}),
+        ("aten.cat.default", {"tensors": (TensorRef("w"),)}),
+        ("aten.conv_transpose2d.input", {"weight": TensorRef("w")}),
+    ):
+        assert not only(graph_of(tensors, linear, other)).ternarisable
+
+
+def test_embeddings_stay_unless_a_layer_shares_them():
+    tensors = {"w": parameter(5, 4)}
+    look_up = ("aten.embedding.default", {"weight": TensorRef("w"), "indices": X})
+    assert "embedding" in only(graph_of(tensors, look_up)).why_not
+    shared = only(graph_of(tensors, look_up, (LINEAR, {"input": X, "weight": TensorRef("w")})))
+    assert shared.ternarisable
+    assert shared.kind == "embedding+linear"
+
+
+def test_tensors_that_no_layer_uses_are_not_listed():
+    assert find_layers(graph_of({"w": parameter(5, 4)}, ("aten.mul.Tensor", {"self": TensorRef("w")}))) == ()

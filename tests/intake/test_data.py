@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from sterna.errors import DataMismatch, NonFiniteData
+from sterna.intake import read_data
+
+IMAGE = np.random.default_rng(1).standard_normal((5, 1, 9)).astype(np.float32)
+TOKENS = np.arange(15).reshape(5, 3)
+SOUND = {"image": IMAGE, "tokens": TOKENS}
+
+
+@pytest.fixture(params=["npz", "deflated", "safetensors"])
+def write(request, tmp_path):
+    def to_file(arrays):
+        path = tmp_path / "data"
+        with path.open("wb") as file:
+            if request.param == "safetensors":
+                file.write(safetensors.numpy.save({name: np.asarray(a, order="C") for name, a in arrays.items()}))
+            else:
+                (np.savez if request.param == "npz" else np.savez_compressed)(file, **arrays)
+        return path
+
+    return to_file
+
+
+def test_arrays_are_those_that_were_written(write, graph):
+    held_out = {"eval_image": IMAGE[:2], "eval_tokens": TOKENS[:2], "eval_target": np.array([1, 2])}
+    data = read_data(write({**SOUND, "target": np.arange(5), **held_out}), graph)
+    np.testing.assert_array_equal(data.inputs["image"], IMAGE)
+    np.testing.assert_array_equal(data.inputs["tokens"], TOKENS)
+    np.testing.assert_array_equal(data.target, np.arange(5))
+    np.testing.assert_array_equal(data.eval_inputs["image"], IMAGE[:2])
+    np.testing.assert_array_equal(data.eval_target, [1, 2])
+    assert data.samples == 5
+
+
+def test_targets_and_held_out_samples_may_be_missing(write, graph):
+    data = read_data(write(SOUND), graph)
+    assert (data.target, data.eval_inputs, data.eval_target) == (None, None, None)
+
+
+def test_a_fixed_batch_does_not_fix_the_samples(write, graph):
+    assert graph.inputs[1].shape[0] == 4
+    assert read_data(write(SOUND), graph).samples == 5
+
+
+@pytest.mark.parametrize(
+    ("array", "dtype"),
+    [
+        (IMAGE.astype(np.float64), "float32"),
+        (IMAGE.astype(np.float16), "float32"),
+        (np.asfortranarray(IMAGE), "float32"),
+    ],
+)
+def test_floats_are_converted(write, graph, array, dtype):
+    image = read_data(write({**SOUND, "image": array}), graph).inputs["image"]
+    assert image.dtype == dtype
+    np.testing.assert_allclose(image, IMAGE, rtol=1e-2, atol=1e-3)
+
+
+def test_small_integers_are_converted(write, graph):
+    tokens = read_data(write({**SOUND, "tokens": TOKENS.astype(np.uint8)}), graph).inputs["tokens"]
+    assert tokens.dtype == np.int64
+    np.testing.assert_array_equal(tokens, TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image": None}, "missing are 'image'"),
+        ({"pictures": IMAGE}, "unknown are 'pictures'"),
+        ({"image": IMAGE[:4]}, "'tokens' has 5 samples, others have 4"),
+        ({"image": IMAGE[:, 0]}, "'image' has the shape"),
+        ({"tokens": TOKENS[:, :2]}, r"'tokens' has the shape \(5, 2\); the network takes \(samples, 3\)"),
+        ({"image": IMAGE.astype(np.uint8)}, "'image' is uint8; the network takes float32"),
+        ({"tokens": TOKENS.astype(np.float32)}, "'tokens' is float32; the network takes int64"),
+        ({"tokens": TOKENS > 3}, "'tokens' is bool"),
+        ({"target": np.arange(4)}, "'target' has 4 samples; the inputs have 5"),
+        ({"target": np.array(3)}, "'target' has no samples"),
+        ({"eval_image": IMAGE}, "'eval_tokens' is missing"),
+        ({"eval_target": np.arange(5)}, "'eval_image' is missing"),
+        ({"eval_image": IMAGE, "eval_tokens": TOKENS, "target": np.arange(5)}, "only one of target and eval_target"),
+        ({"image": IMAGE[:0], "tokens": TOKENS[:0]}, "no samples"),
+    ],
+)
+def test_misfits_are_named(write, graph, change, words):
+    arrays = {name: array for name, array in {**SOUND, **change}.items() if array is not None}
+    with pytest.raises(DataMismatch, match=words):
+        read_data(write(arrays), graph)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["image", "target", "eval_image"])
+def test_numbers_are_finite(write, graph, name, value):
+    spoilt = IMAGE.copy()
+    spoilt[3, 0, 4] = value
+    arrays = {**SOUND, "target": IMAGE, "eval_image": IMAGE, "eval_tokens": TOKENS, "eval_target": IMAGE}
+    with pytest.raises(NonFiniteData, match=name):
+        read_data(write({**arrays, name: spoilt}), graph)
+
+
+def test_numbers_stay_finite_when_converted(write, graph):
+    with pytest.raises(NonFiniteData, match="image"):
+        read_data(write({**SOUND, "image": np.full((5, 1, 9), 1e300)}), graph)
