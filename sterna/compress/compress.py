@@ -1,0 +1,252 @@
+"""Compress one model file. The command line and the worker's runner both call this and nothing else.
+
+The way of a job: read safely → baseline metric → fine-tune with α controlled → land exactly on the target → recover →
+pack → read the artifact back and measure *that*. Every figure of the report about the result is taken from the packed
+file.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from api_schemas import ArtifactRef, CompressSpec, Metric, ProgressPoint, Result
+from api_schemas.events import EventBody, Message, PhaseChange
+from api_schemas.jobs import Phase
+from sterna.artifact import ArtifactContents, TernaryTensor, write_artifact
+from sterna.compress.plan import Plan, choose_objective, plan_steps
+from sterna.compress.report import describe, file_reference, manifest_report
+from sterna.compress.samples import TrainingData, load_samples
+from sterna.errors import AcceptanceMissed, Cancelled
+from sterna.export import EXPORTS
+from sterna.graph import Network
+from sterna.intake import ModelInspection, preflight, read_data, read_model
+from sterna.method import (
+    Order,
+    Point,
+    Task,
+    TernariseConfig,
+    Ternarised,
+    TernaryLayer,
+    evaluate,
+    ternarise,
+    wanted_zeros,
+)
+from sterna.module import build_module, load_module, tensors_of
+
+ARTIFACT_NAME = "model.sterna"
+ARTIFACT_MEDIA_TYPE = "application/vnd.sterna.ternary+safetensors"
+
+Control = Callable[[], Literal["continue", "stop", "cancel"]]
+OnEvent = Callable[[EventBody], None]
+
+
+def compress(  # noqa: PLR0913  one verb: two files, what is asked, where to, two callbacks
+    model_path: Path,
+    data_path: Path | None,
+    spec: CompressSpec,
+    out_dir: Path,
+    *,
+    on_event: OnEvent = lambda _: None,
+    control: Control = lambda: "continue",
+) -> Result:
+    """Make the network of `model_path` ternary and write `out_dir/model.sterna` and the exports asked for.
+
+    Args:
+        model_path: a `.pt2` from stock `torch.export.save`.
+        data_path: `.npz` or `.safetensors` with one array for each input and optionally `target`; None: inputs are
+            synthesised and the result carries the warning `NO_DATA`.
+        spec: what is asked for.
+        out_dir: made where it is missing; files in it are overwritten.
+        on_event: hears of phases, progress points and warnings, in order.
+        control: asked between steps; `stop` finishes with what there is, `cancel` raises.
+
+    Returns:
+        The report; its artifacts have no address.
+
+    Raises:
+        InputError: the model or the data cannot be used.
+        InvalidSpec, TargetUnreachable: what is asked for does not exist.
+        TrainingDiverged, Cancelled: the work ended without a result.
+        AcceptanceMissed: the metric lost more than `acceptance.max_drop` and `on_miss` is `fail`.
+    """
+    job = _Job(model_path, spec, out_dir, on_event, control)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    network, inspection, data = job.validate(data_path)
+    module, plan, baseline = job.measure_baseline(network, data)
+    landed = job.train(module, inspection, data, plan)
+    job.pack(network, module, landed, plan, baseline)
+    return job.report(data, landed, plan, baseline)
+
+
+@dataclass
+class _Job:
+    """One compression: what all of its stages need."""
+
+    model_path: Path
+    spec: CompressSpec
+    out_dir: Path
+    on_event: OnEvent
+    control: Control
+    started: float = field(default_factory=time.monotonic)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def artifact_path(self) -> Path:
+        return self.out_dir / ARTIFACT_NAME
+
+    def validate(self, data_path: Path | None) -> tuple[Network, ModelInspection, TrainingData]:
+        """Everything that can be refused before anything runs."""
+        self._enter("validating")
+        inspection = preflight(self.model_path, data_path, self.spec.exclude)
+        if self.spec.search.alpha is None:
+            wanted_zeros(inspection.ternarisable_weights, self.spec.target_sparsity, self.spec.tolerance)
+        network = read_model(self.model_path)
+        data = read_data(data_path, network.graph) if data_path is not None else None
+        if data is None:
+            self._warn("NO_DATA", "no data was given: inputs are synthesised and no accuracy is promised")
+        return network, inspection, load_samples(network.graph, data, seed=self.spec.seed)
+
+    def measure_baseline(self, network: Network, data: TrainingData) -> tuple[nn.Module, Plan, float]:
+        """Run the original network: does it run, what is its output like, how good is it."""
+        self._enter("baseline")
+        module = build_module(network)
+        objective = choose_objective(module, data, self.spec.objective)
+        plan = plan_steps(module, data, objective, self.spec.budget)
+        if plan.small:
+            self._warn("SMALL_BUDGET", f"{plan.steps} steps are few: weights may not move far enough")
+        return module, plan, evaluate(module, data.held_out, objective, teacher=module)
+
+    def train(self, module: nn.Module, inspection: ModelInspection, data: TrainingData, plan: Plan) -> Ternarised:
+        """Ternarise the module in place."""
+        self._enter("search")
+        layers = [TernaryLayer(layer.name, layer.channel_axis) for layer in inspection.layers if layer.ternarisable]
+        teacher = copy.deepcopy(module).eval().requires_grad_(requires_grad=False) if plan.objective.teacher else None
+        config = TernariseConfig(
+            target_sparsity=self.spec.target_sparsity,
+            steps=plan.steps,
+            granularity=self.spec.granularity,
+            method=self.spec.method,
+            alpha=self.spec.search.alpha,
+        )
+        task = Task(data.train, plan.objective, teacher, seed=self.spec.seed)
+        landed = ternarise(module, layers, task, config, on_step=_Reporter(self.on_event, self.control))
+        if landed.stopped:
+            self._warn("STOPPED_EARLY", f"finished on request after {landed.steps} of {plan.steps} steps")
+        return landed
+
+    def pack(self, network: Network, module: nn.Module, landed: Ternarised, plan: Plan, baseline: float) -> None:
+        """Write the artifact."""
+        self._enter("pack")
+        ternary = {
+            name: TernaryTensor(codes.cpu().numpy(), scale.cpu().numpy())
+            for name, (codes, scale) in landed.layers.items()
+        }
+        dense = {name: array for name, array in tensors_of(module, network.graph).items() if name not in ternary}
+        report = manifest_report(self.model_path, self.spec, landed.alpha, landed.steps)
+        report["baseline"] = {"name": plan.objective.metric, "value": baseline}
+        report["runtime"] = {"name": "torch", "version": str(torch.__version__)}
+        write_artifact(self.artifact_path, ArtifactContents(network.graph, ternary, dense, report))
+
+    def report(self, data: TrainingData, landed: Ternarised, plan: Plan, baseline: float) -> Result:
+        """Read the artifact back, measure it, export it."""
+        packed = load_module(self.artifact_path)
+        teacher = build_module(read_model(self.model_path)).eval() if plan.objective.teacher else None
+        ternary = evaluate(packed, data.held_out, plan.objective, teacher=teacher)
+        metric = Metric(
+            name=plan.objective.metric,
+            baseline=baseline,
+            ternary=ternary,
+            drop=plan.objective.drop(baseline, ternary),
+        )
+        self._judge(metric)
+        files = [file_reference(self.artifact_path, ARTIFACT_MEDIA_TYPE), *self._export()]
+        result = describe(self.artifact_path, self.spec, self.model_path.stat().st_size, landed.alpha)
+        if not result.target_met:
+            self._warn("TARGET_MISSED", f"sparsity {result.sparsity:.6f} is not within the tolerance of the target")
+        self.on_event(
+            ProgressPoint(
+                step=landed.steps,
+                steps=landed.steps,
+                sparsity=result.sparsity,
+                alpha=landed.alpha,
+                metric=ternary,
+            )
+        )
+        return result.model_copy(
+            update={
+                "metric": metric,
+                "steps": landed.steps,
+                "seconds": round(time.monotonic() - self.started, 3),
+                "warnings": tuple(self.warnings),
+                "artifacts": tuple(files),
+            }
+        )
+
+    def _export(self) -> list[ArtifactRef]:
+        if self.spec.exports:
+            self._enter("export")
+        files = []
+        for name in self.spec.exports:
+            export = EXPORTS[name]
+            export.write(self.artifact_path, self.out_dir / export.file_name)
+            files.append(file_reference(self.out_dir / export.file_name, export.media_type))
+        return files
+
+    def _judge(self, metric: Metric) -> None:
+        limit = self.spec.acceptance.max_drop
+        if limit is None or metric.drop <= limit:
+            return
+        sentence = f"{metric.name} went from {metric.baseline:.4f} to {metric.ternary:.4f}, a drop above {limit}"
+        if self.spec.acceptance.on_miss == "fail":
+            raise AcceptanceMissed(
+                sentence,
+                hint="Ask for a lower sparsity, give more epochs or more data, or allow a greater drop.",
+            )
+        self._warn("ACCEPTANCE_MISSED", sentence)
+
+    def _enter(self, phase: Phase) -> None:
+        if self.control() == "cancel":
+            raise Cancelled("the job was cancelled")
+        self.on_event(PhaseChange(phase=phase))
+
+    def _warn(self, code: str, text: str) -> None:
+        self.warnings.append(code)
+        self.on_event(Message(code=code, text=text))
+
+
+class _Reporter:
+    """Turns steps into progress points, few enough to store, and asks what to do next."""
+
+    _interval_s = 0.25
+
+    def __init__(self, on_event: OnEvent, control: Control) -> None:
+        self._on_event, self._control = on_event, control
+        self._phase = "search"
+        self._last = 0.0
+
+    def __call__(self, point: Point) -> Order:
+        if point.phase != self._phase:
+            self._phase = point.phase
+            self._on_event(PhaseChange(phase=point.phase))
+        now = time.monotonic()
+        if now - self._last >= self._interval_s or point.step == point.steps:
+            self._last = now
+            self._on_event(
+                ProgressPoint(
+                    step=point.step,
+                    steps=point.steps,
+                    loss=point.loss,
+                    sparsity=point.sparsity,
+                    alpha=point.alpha,
+                    lambda_=point.strength,
+                )
+            )
+        return self._control()

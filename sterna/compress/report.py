@@ -1,0 +1,66 @@
+"""What is said about a compression: in the artifact's manifest, and in the result, read off the packed file."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from api_schemas import ArtifactRef, CompressSpec, LayerReport, Result
+from sterna.artifact import Artifact
+
+
+def manifest_report(model_path: Path, spec: CompressSpec, alpha: float, steps: int) -> dict[str, Any]:
+    """The part of the manifest that says how the artifact was made. Nothing in it depends on when or where."""
+    return {
+        "source_sha256": file_digest(model_path),
+        "target_sparsity": spec.target_sparsity,
+        "granularity": spec.granularity,
+        "method": spec.method,
+        "strategy": spec.search.strategy,
+        "alpha": alpha,
+        "seed": spec.seed,
+        "steps": steps,
+    }
+
+
+def describe(artifact_path: Path, spec: CompressSpec, model_bytes: int, alpha: float) -> Result:
+    """The result without metric, time and files: everything that the packed file itself tells."""
+    artifact_bytes = artifact_path.stat().st_size
+    with Artifact.open(artifact_path) as artifact:
+        layers = tuple(
+            LayerReport(
+                name=entry.name,
+                shape=entry.shape,
+                weights=entry.weights,
+                sparsity=entry.sparsity,
+                scale_shape=entry.scale_shape,
+            )
+            for entry in artifact.layers
+        )
+        return Result(
+            target_sparsity=spec.target_sparsity,
+            sparsity=artifact.sparsity,
+            alpha=alpha,
+            target_met=abs(artifact.sparsity - spec.target_sparsity) <= spec.tolerance,
+            metric=None,
+            bits_per_weight=artifact.bits_per_weight,
+            entropy_bits_per_weight=artifact.entropy_bits_per_weight,
+            model_bytes=model_bytes,
+            artifact_bytes=artifact_bytes,
+            ratio=model_bytes / artifact_bytes,
+            steps=0,
+            seconds=0.0,
+            layers=layers,
+        )
+
+
+def file_reference(path: Path, media_type: str) -> ArtifactRef:
+    """Name, digest and size of a file that was made."""
+    return ArtifactRef(name=path.name, sha256=file_digest(path), bytes=path.stat().st_size, media_type=media_type)
+
+
+def file_digest(path: Path) -> str:
+    """sha-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

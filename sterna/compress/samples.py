@@ -1,0 +1,103 @@
+"""From checked arrays to training and held-out samples; from nothing to synthesised ones.
+
+Held out is what the file names `eval_…`; without it a seeded fifth of the samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sterna.errors import DataMismatch
+from sterna.graph import Graph, Input
+from sterna.intake import Data
+from sterna.method import Samples
+from sterna.module.operators import DTYPES
+
+BATCH_SIZE = 64
+HELD_OUT_SHARE = 0.2
+SYNTHETIC_SAMPLES = 2048
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What a network is trained on and what it is measured on; no sample is in both."""
+
+    train: Samples
+    held_out: Samples
+
+
+def load_samples(graph: Graph, data: Data | None, *, seed: int) -> TrainingData:
+    """Split `data` (or synthesised inputs where there is none) into training and held-out samples.
+
+    Raises:
+        DataMismatch: too few samples to hold any out.
+    """
+    if data is None:
+        data = synthesise(graph, seed=seed)
+    if data.eval_inputs is not None:
+        return TrainingData(
+            _samples(graph, data.inputs, data.target), _samples(graph, data.eval_inputs, data.eval_target)
+        )
+    held_out = max(1, round(data.samples * HELD_OUT_SHARE))
+    if data.samples - held_out < 1:
+        raise DataMismatch(
+            f"the data has {data.samples} sample and at least 2 are needed: some are held out for the report",
+            hint="Give more samples, or the held-out part under names that begin with eval_.",
+        )
+    order = np.random.default_rng(seed).permutation(data.samples)
+    parts = []
+    for rows in (np.sort(order[held_out:]), np.sort(order[:held_out])):
+        target = None if data.target is None else data.target[rows]
+        parts.append(_samples(graph, {name: array[rows] for name, array in data.inputs.items()}, target))
+    return TrainingData(*parts)
+
+
+def synthesise(graph: Graph, *, seed: int) -> Data:
+    """Inputs where none were given: standard normal values for floating inputs, uniform indices for integers."""
+    generator = np.random.default_rng(seed)
+    fixed = fixed_batch(graph)
+    samples = SYNTHETIC_SAMPLES if fixed is None else -(-SYNTHETIC_SAMPLES // fixed) * fixed
+    inputs = {item.name: _synthetic(item, samples, generator) for item in graph.inputs}
+    return Data(inputs=inputs, target=None, eval_inputs=None, eval_target=None, samples=samples)
+
+
+def fixed_batch(graph: Graph) -> int | None:
+    """The batch size that the network was exported with, None where any will do."""
+    return next((item.shape[0] for item in graph.inputs if item.shape and item.shape[0] is not None), None)
+
+
+def _samples(graph: Graph, inputs: Arrays, target: NDArray[np.generic] | None) -> Samples:
+    fixed = fixed_batch(graph)
+    return Samples(
+        [_tensor(inputs[item.name], item.dtype) for item in graph.inputs],
+        None if target is None else _target(target),
+        batch_size=BATCH_SIZE if fixed is None else fixed,
+        fixed=fixed is not None,
+    )
+
+
+def _tensor(array: NDArray[np.generic], dtype: str) -> Tensor:
+    return torch.from_numpy(np.array(array)).to(DTYPES[dtype])
+
+
+def _target(array: NDArray[np.generic]) -> Tensor:
+    tensor = torch.from_numpy(np.array(array))
+    return tensor.float() if tensor.is_floating_point() else tensor.long()
+
+
+def _synthetic(item: Input, samples: int, generator: np.random.Generator) -> NDArray[np.generic]:
+    shape = (samples, *(16 if size is None else size for size in item.shape[1:]))
+    if item.dtype in _FLOATING:
+        return generator.standard_normal(shape, dtype=np.float32)
+    return generator.integers(0, 2, shape)
+
+
+_FLOATING = ("float16", "bfloat16", "float32", "float64")

@@ -1,0 +1,231 @@
+"""The verb on real networks and data: exact sparsity and accuracy of the packed file, typed refusals."""
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import sterna
+from api_schemas import CompressSpec
+from sterna.artifact import Artifact
+from sterna.compress import ARTIFACT_NAME, compress
+from sterna.errors import (
+    AcceptanceMissed,
+    Cancelled,
+    DataMismatch,
+    InvalidSpec,
+    ModelDoesNotRun,
+    NonFiniteWeights,
+    NothingToTernarise,
+    TargetUnreachable,
+)
+
+SHORT = {"epochs": 2}
+
+
+def spec(**fields):
+    return CompressSpec.model_validate({"target_sparsity": 0.7, "budget": SHORT} | fields)
+
+
+def exported(module, *inputs, path, **options):
+    torch.export.save(torch.export.export(module, inputs, **options), path)
+    return path
+
+
+@pytest.mark.parametrize("target", [0.3, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("name", ["mlp", "cnn"])
+def test_the_packed_sparsity_is_within_half_a_thousandth(name, target, request, tmp_path):
+    example = request.getfixturevalue(name)
+    result = compress(example.model, example.data, spec(target_sparsity=target), tmp_path)
+    with Artifact.open(tmp_path / ARTIFACT_NAME) as artifact:
+        codes = [artifact.codes(layer.name) for layer in artifact.layers]
+    counted = sum(int((c == 0).sum()) for c in codes) / sum(c.size for c in codes)
+    assert abs(counted - target) <= 0.0005
+    assert result.sparsity == pytest.approx(counted, abs=1e-12)
+    assert result.target_met
+    assert result.alpha > 0
+
+
+def test_accuracy_is_that_of_the_file_in_a_fresh_process_without_the_class(mlp, tmp_path):
+    result = compress(mlp.model, mlp.data, spec(target_sparsity=0.9, budget={"epochs": 16}), tmp_path)
+    script = (
+        "import sys, numpy, torch, sterna;"
+        "data = numpy.load(sys.argv[2]);"
+        "logits = sterna.load(sys.argv[1])(torch.from_numpy(data['eval_pixels']));"
+        "print(float((logits.argmax(1).numpy() == data['eval_target']).mean()))"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / ARTIFACT_NAME), str(mlp.data)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+    assert float(printed) == pytest.approx(result.metric.ternary, abs=1e-9)
+    assert result.metric.baseline > 0.98
+    assert result.metric.drop < 0.02
+
+
+def test_the_report_adds_up(cnn, tmp_path):
+    result = compress(cnn.model, cnn.data, spec(exports=["safetensors"]), tmp_path)
+    assert [layer.name for layer in result.layers] == [
+        "features.0.weight",
+        "features.4.weight",
+        "head.1.weight",
+        "head.5.weight",
+    ]
+    assert result.layers[0].scale_shape == (16, 1, 1, 1)
+    total = sum(layer.weights for layer in result.layers)
+    assert total == 16 * 9 + 32 * 16 * 9 + 128 * 32 * 7 * 7 + 10 * 128
+    assert sum(layer.weights * layer.sparsity for layer in result.layers) / total == pytest.approx(result.sparsity)
+    assert result.model_bytes == cnn.model.stat().st_size
+    assert result.ratio == pytest.approx(result.model_bytes / result.artifact_bytes)
+    assert result.bits_per_weight < 1.03 * result.entropy_bits_per_weight
+    for reference in result.artifacts:
+        content = (tmp_path / reference.name).read_bytes()
+        assert (reference.bytes, reference.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_the_same_seed_gives_the_same_bytes(mlp, tmp_path):
+    first, second, other = (
+        compress(mlp.model, mlp.data, spec(seed=seed), tmp_path / name).artifacts[0].sha256
+        for seed, name in ((5, "a"), (5, "b"), (6, "c"))
+    )
+    assert first == second
+    assert first != other
+
+
+def test_events_tell_the_phases_in_order_and_progress_between(mlp, tmp_path):
+    events = []
+    compress(mlp.model, mlp.data, spec(), tmp_path, on_event=events.append)
+    assert [e.phase for e in events if e.kind == "phase"] == ["validating", "baseline", "search", "recover", "pack"]
+    points = [e for e in events if e.kind == "progress"]
+    assert points[-1].step == points[-1].steps
+    assert points[-1].metric is not None
+    assert [p.step for p in points] == sorted(p.step for p in points)
+
+
+def test_without_data_the_sparsity_is_exact_and_the_result_says_what_it_is_not(mlp, tmp_path):
+    result = compress(mlp.model, None, spec(target_sparsity=0.5), tmp_path)
+    assert result.target_met
+    assert "NO_DATA" in result.warnings
+    assert result.metric.name == "agreement"
+
+
+def test_without_labels_the_original_teaches(mlp, tmp_path):
+    with np.load(mlp.data) as arrays:
+        np.savez(tmp_path / "unlabelled.npz", pixels=arrays["pixels"])
+    result = compress(mlp.model, tmp_path / "unlabelled.npz", spec(budget={"epochs": 8}), tmp_path / "out")
+    assert result.metric.name == "agreement"
+    assert result.metric.baseline == 1.0
+    assert result.metric.ternary > 0.9
+
+
+def test_a_network_of_fixed_batch_size_is_trained_in_batches_of_that_size(tmp_path):
+    torch.manual_seed(0)
+    model = exported(
+        nn.Sequential(nn.Linear(4, 32), nn.Tanh(), nn.Linear(32, 1)), torch.randn(8, 4), path=tmp_path / "m.pt2"
+    )
+    x = np.random.default_rng(0).standard_normal((101, 4)).astype(np.float32)
+    np.savez(tmp_path / "d.npz", input=x, target=x.sum(1, keepdims=True))
+    result = compress(model, tmp_path / "d.npz", spec(target_sparsity=0.25), tmp_path / "out")
+    assert result.metric.name == "mse"
+    assert result.target_met
+
+
+def test_excluded_layers_stay_dense(mlp, tmp_path):
+    result = compress(mlp.model, mlp.data, spec(exclude=["layers.0.*"]), tmp_path)
+    assert [layer.name for layer in result.layers] == ["layers.3.weight", "layers.7.weight"]
+    with Artifact.open(tmp_path / ARTIFACT_NAME) as artifact:
+        assert artifact.dense("layers.0.weight").shape == (128, 64)
+
+
+def test_cancel_and_stop(mlp, tmp_path):
+    with pytest.raises(Cancelled):
+        compress(mlp.model, mlp.data, spec(), tmp_path, control=lambda: "cancel")
+    result = compress(mlp.model, mlp.data, spec(budget={"epochs": 200}), tmp_path, control=lambda: "stop")
+    assert result.target_met
+    assert "STOPPED_EARLY" in result.warnings
+
+
+def test_a_missed_acceptance_fails_or_warns(mlp, tmp_path):
+    strict = {"target_sparsity": 0.99, "budget": {"epochs": 1}}
+    with pytest.raises(AcceptanceMissed, match="accuracy went from"):
+        compress(mlp.model, mlp.data, spec(**strict, acceptance={"max_drop": 0.0, "on_miss": "fail"}), tmp_path)
+    result = compress(mlp.model, mlp.data, spec(**strict, acceptance={"max_drop": 0.0}), tmp_path)
+    assert "ACCEPTANCE_MISSED" in result.warnings
+
+
+def test_a_fixed_alpha_is_kept_and_the_sparsity_reported(mlp, tmp_path):
+    search = {"strategy": "fixed", "alpha": 0.5}
+    result = compress(mlp.model, mlp.data, spec(target_sparsity=0.05, search=search), tmp_path)
+    assert result.alpha == pytest.approx(0.5)
+    assert not result.target_met
+    assert "TARGET_MISSED" in result.warnings
+
+
+def test_a_model_without_layers_has_nothing_to_ternarise(tmp_path):
+    model = exported(nn.Sequential(nn.ReLU(), nn.Flatten()), torch.randn(2, 4), path=tmp_path / "m.pt2")
+    with pytest.raises(NothingToTernarise):
+        compress(model, None, spec(), tmp_path)
+
+
+def test_nan_in_the_weights_is_refused(tmp_path):
+    network = nn.Linear(4, 4)
+    with torch.no_grad():
+        network.weight[1, 2] = float("nan")
+    model = exported(network, torch.randn(2, 4), path=tmp_path / "m.pt2")
+    with pytest.raises(NonFiniteWeights, match="weight"):
+        compress(model, None, spec(), tmp_path)
+
+
+def test_a_target_finer_than_one_weight_is_unreachable(tmp_path):
+    model = exported(nn.Linear(2, 2), torch.randn(2, 2), path=tmp_path / "m.pt2")
+    with pytest.raises(TargetUnreachable, match="4 weights"):
+        compress(model, None, spec(target_sparsity=0.6), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "words"),
+    [
+        (np.full(50, 10), DataMismatch, "class indices run from 10 to 10"),
+        (np.zeros((50, 2), np.int64), DataMismatch, "classification needs"),
+        (np.zeros((50, 3), np.float32), DataMismatch, "regression needs"),
+    ],
+)
+def test_a_target_that_does_not_fit_is_refused(mlp, tmp_path, target, error, words):
+    np.savez(tmp_path / "d.npz", pixels=np.zeros((50, 64), np.float32), target=target)
+    with pytest.raises(error, match=words):
+        compress(mlp.model, tmp_path / "d.npz", spec(), tmp_path)
+
+
+def test_an_objective_that_needs_a_target_says_so(mlp, tmp_path):
+    np.savez(tmp_path / "d.npz", pixels=np.zeros((50, 64), np.float32))
+    with pytest.raises(InvalidSpec, match="needs a target"):
+        compress(mlp.model, tmp_path / "d.npz", spec(objective="classification"), tmp_path)
+
+
+def test_one_sample_cannot_be_split(mlp, tmp_path):
+    np.savez(tmp_path / "d.npz", pixels=np.zeros((1, 64), np.float32))
+    with pytest.raises(DataMismatch, match="at least 2"):
+        compress(mlp.model, tmp_path / "d.npz", spec(), tmp_path)
+
+
+def test_a_network_that_gives_nothing_to_train_on_does_not_run(tmp_path):
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 40)
+
+        def forward(self, x):
+            return self.linear(x).sum()
+
+    model = exported(Sum(), torch.randn(2, 4), path=tmp_path / "m.pt2")
+    with pytest.raises(ModelDoesNotRun, match="sample axis"):
+        compress(model, None, spec(target_sparsity=0.5), tmp_path)
+
+
+def test_load_gives_a_module_in_evaluation_mode(mlp, tmp_path):
+    compress(mlp.model, mlp.data, spec(), tmp_path)
+    module = sterna.load(tmp_path / ARTIFACT_NAME)
+    assert not module.training
+    assert isinstance(module, nn.Module)

@@ -1,0 +1,49 @@
+"""What several folders of tests share: a trained network and its data, as files that a user would send."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+# Several processes train at once on few cores: more threads than cores make small networks slower by an order of
+# magnitude. Set before torch is first imported, and inherited by every process that a test starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from examples.digits import write_example
+
+
+@dataclass(frozen=True)
+class Example:
+    """A model file and its data file."""
+
+    model: Path
+    data: Path
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> Example:
+    """The smallest model and data that can be made ternary: untrained, for tests of the way and not of the result."""
+    folder = tmp_path_factory.mktemp("tiny")
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    exported = torch.export.export(network, (torch.zeros(3, 4),), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    torch.export.save(exported, folder / "tiny.pt2")
+    inputs = np.random.default_rng(0).standard_normal((40, 4), dtype=np.float32)
+    np.savez(folder / "tiny.npz", input=inputs, target=np.arange(40) % 2)
+    return Example(folder / "tiny.pt2", folder / "tiny.npz")
+
+
+@pytest.fixture(scope="session")
+def mlp(tmp_path_factory) -> Example:
+    """The 8×8 digits MLP, trained and exported by stock torch."""
+    return Example(*write_example("mlp", tmp_path_factory.mktemp("examples")))
+
+
+@pytest.fixture(scope="session")
+def cnn(tmp_path_factory) -> Example:
+    """The 28×28 digits CNN with batch norm and dropout, trained and exported by stock torch."""
+    return Example(*write_example("cnn", tmp_path_factory.mktemp("examples")))
