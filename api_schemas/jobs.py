@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 Phase = Literal["validating", "baseline", "search", "recover", "pack", "export"]
@@ -51,7 +51,10 @@ class Acceptance(Wire):
 
 
 class CompressSpec(Wire):
-    """What is asked of a compression, wherever the files come from."""
+    """What is asked of a compression, wherever the files come from.
+
+    The contract names more than this version does: strategy `trials` and exports but `safetensors` are refused.
+    """
 
     target_sparsity: float = Field(gt=0, lt=1, description="Share of zeros among the ternarised weights.")
     tolerance: float = Field(default=0.0005, ge=0, lt=0.5)
@@ -64,6 +67,21 @@ class CompressSpec(Wire):
     acceptance: Acceptance = Acceptance()
     exports: tuple[Literal["onnx", "gguf", "safetensors", "pt2"], ...] = Field(default=(), max_length=4)
     seed: int = Field(default=0, ge=0, lt=2**32)
+
+    @field_validator("search")
+    @classmethod
+    def _strategy_exists(cls, search: Search) -> Search:
+        if search.strategy == "trials":
+            raise ValueError("strategy 'trials' is not in this version; use 'track' or 'fixed'")
+        return search
+
+    @field_validator("exports")
+    @classmethod
+    def _exports_exist(cls, exports: tuple[str, ...]) -> tuple[str, ...]:
+        missing = sorted(set(exports) - {"safetensors"})
+        if missing:
+            raise ValueError(f"exports {missing} are not in this version; 'safetensors' is")
+        return exports
 
 
 class JobSpec(CompressSpec):

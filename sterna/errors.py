@@ -17,6 +17,7 @@
     │   ├── DataTooLarge             above a limit that the service sets
     │   ├── DataMismatch             names, shapes or dtypes do not fit the inputs of the model
     │   ├── NonFiniteData            NaN or infinity in the data
+    │   ├── UploadDigestMismatch     the parts that arrived are not the file that was promised
     │   ├── ArtifactCorrupt          truncated, overlapping, lying counts
     │   ├── ArtifactDigestMismatch   bytes are not those that were written
     │   └── ArtifactVersionUnsupported  written by a newer format
@@ -153,6 +154,12 @@ class NonFiniteData(InputError):
     """A value of the data is NaN or infinite."""
 
     code = "NONFINITE_DATA"
+
+
+class UploadDigestMismatch(InputError):
+    """The bytes that arrived are not those that were promised."""
+
+    code = "UPLOAD_DIGEST_MISMATCH"
 
 
 class ArtifactCorrupt(InputError):

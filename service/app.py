@@ -1,0 +1,44 @@
+"""The application: routes, problems and the backends that live as long as it does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from service import artifacts, health, jobs, uploads
+from service.backends import Backends
+from service.documents import PROBLEMS
+from service.problems import add_problem_handlers
+from storage import Settings
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Builds the app; nothing is opened before it starts.
+
+    Args:
+        settings: of this installation; without them the environment decides.
+    """
+    chosen = Settings() if settings is None else settings
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with Backends.opened(chosen) as backends:
+            app.state.backends = backends
+            yield
+
+    app = FastAPI(
+        title="Sterna",
+        version="1",
+        description="Ternary networks with exactly the sparsity asked for.",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        redoc_url=None,
+        responses=PROBLEMS,
+    )
+    routers = (uploads.router, jobs.router, artifacts.router, health.router)
+    add_problem_handlers(app, routers=routers)
+    for router in routers:
+        app.include_router(router)
+    return app

@@ -1,0 +1,54 @@
+"""What the routes work with: settings, ledger, blobs and queue, opened when the app starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+from anyio import CapacityLimiter
+from fastapi import Depends, Request
+
+from service.queue import Queue
+from storage import BlobStore, Ledger, Settings
+
+# Reading a model costs processor time and memory; more at a time would make every other request wait.
+_READERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """One of each per process; all are safe to use from several threads.
+
+    Attributes:
+        readers: how many models may be read at a time.
+    """
+
+    settings: Settings
+    ledger: Ledger
+    blobs: BlobStore
+    queue: Queue
+    readers: CapacityLimiter
+
+    @classmethod
+    @contextmanager
+    def opened(cls, settings: Settings) -> Iterator[Backends]:
+        """Opens everything for the length of the block."""
+        settings.prepared()
+        ledger = Ledger.open(settings.database_url)
+        queue = Queue(settings)
+        try:
+            yield cls(settings, ledger, BlobStore.open(settings.storage_url), queue, CapacityLimiter(_READERS))
+        finally:
+            queue.close()
+            ledger.close()
+
+
+def _backends_of(request: Request) -> Backends:
+    backends = request.app.state.backends
+    assert isinstance(backends, Backends)
+    return backends
+
+
+TheBackends = Annotated[Backends, Depends(_backends_of)]

@@ -1,0 +1,93 @@
+"""Reading request bodies: small ones into memory, large ones straight to a file, none beyond its cap."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from service.problems import HttpRefusal, invalid_fields
+
+# Writing happens in a thread; a piece of this size makes the change of thread cheap.
+_PIECE_BYTES = 2**20
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def read_json(request: Request, model: type[M], *, most_bytes: int) -> M:
+    """A JSON body as a model of the wire contract."""
+    media_type = media_type_of(request)
+    if media_type != "application/json":
+        raise HttpRefusal(
+            415,
+            f"the body is {media_type or 'of no declared type'}, this call takes application/json",
+            hint="send the header Content-Type: application/json",
+        )
+    return parse_json(model, await read_body(request, most_bytes=most_bytes, hint="send less in one request"))
+
+
+def media_type_of(request: Request) -> str:
+    """The media type of the body without its parameters; empty where it is not declared."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def refuse_if_announced_larger(request: Request, most_bytes: int, *, hint: str) -> None:
+    """Refuses by `Content-Length`, before a byte is read; where the header is absent the body is counted later."""
+    announced = request.headers.get("content-length", "")
+    if announced.isascii() and announced.isdigit() and int(announced[:20]) > most_bytes:
+        raise too_large(most_bytes, hint=hint)
+
+
+def too_large(most_bytes: int, *, hint: str) -> HttpRefusal:
+    """The refusal of a body beyond its cap."""
+    return HttpRefusal(413, f"the body is larger than the {most_bytes} bytes that are allowed here", hint=hint)
+
+
+async def read_body(request: Request, *, most_bytes: int, hint: str) -> bytes:
+    """A small body as bytes."""
+    refuse_if_announced_larger(request, most_bytes, hint=hint)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most_bytes:
+            raise too_large(most_bytes, hint=hint)
+    return bytes(body)
+
+
+async def pieces(request: Request) -> AsyncIterator[bytes]:
+    """The body in pieces of about 1 MiB, whatever the sizes in which it arrives."""
+    piece = bytearray()
+    async for chunk in request.stream():
+        piece += chunk
+        if len(piece) >= _PIECE_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    if piece:
+        yield bytes(piece)
+
+
+async def save_body(request: Request, path: Path, *, most_bytes: int, hint: str) -> int:
+    """A body of any size to a file; returns its bytes."""
+    refuse_if_announced_larger(request, most_bytes, hint=hint)
+    saved = 0
+    with path.open("wb") as file:
+        async for piece in pieces(request):
+            saved += len(piece)
+            if saved > most_bytes:
+                raise too_large(most_bytes, hint=hint)
+            await run_in_threadpool(file.write, piece)
+    return saved
+
+
+def parse_json(model: type[M], text: bytes) -> M:
+    """Text as a model of the wire contract; what is wrong is refused field by field."""
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        fields = invalid_fields(error)
+        detail = "; ".join(f"{field.pointer or 'the body'}: {field.detail}" for field in fields[:3])
+        raise HttpRefusal(422, detail, fields=fields) from None

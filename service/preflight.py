@@ -1,0 +1,69 @@
+"""What is known of a model and its data before training; what cannot work is refused before a row is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from anyio import to_thread
+
+from api_schemas.uploads import Inspection, InspectionInput, InspectionLayer
+from service.backends import Backends
+from sterna.intake import ModelInspection, inspect_model, preflight
+
+
+async def check_files(backends: Backends, model: Path, data: Path | None, *, exclude: Sequence[str]) -> None:
+    """Reads a model and its data as far as that goes without torch.
+
+    Raises:
+        InputError: they cannot be used; each class says why and what to do.
+    """
+    await to_thread.run_sync(lambda: preflight(model, data, exclude=tuple(exclude)), limiter=backends.readers)
+
+
+async def check_blobs(backends: Backends, model: str, data: str | None, *, exclude: Sequence[str]) -> None:
+    """The same for content of the blob store, by sha-256."""
+
+    def check() -> None:
+        scratch = backends.settings.scratch_folder
+        with ExitStack() as files:
+            model_path = files.enter_context(backends.blobs.as_file(model, scratch))
+            data_path = None if data is None else files.enter_context(backends.blobs.as_file(data, scratch))
+            preflight(model_path, data_path, exclude=tuple(exclude))
+
+    await to_thread.run_sync(check, limiter=backends.readers)
+
+
+async def inspect_blob(backends: Backends, model: str) -> Inspection:
+    """The per-layer table of a model of the blob store.
+
+    Raises:
+        InputError: it is no model that can be read.
+    """
+
+    def inspect() -> Inspection:
+        with backends.blobs.as_file(model, backends.settings.scratch_folder) as path:
+            return _on_the_wire(inspect_model(path))
+
+    return await to_thread.run_sync(inspect, limiter=backends.readers)
+
+
+def _on_the_wire(found: ModelInspection) -> Inspection:
+    return Inspection(
+        format=found.format,
+        parameters=found.parameters,
+        ternarisable_weights=found.ternarisable_weights,
+        inputs=tuple(InspectionInput(name=i.name, dtype=i.dtype, shape=i.shape) for i in found.inputs),
+        layers=tuple(
+            InspectionLayer(
+                name=layer.name,
+                kind=layer.kind,
+                shape=layer.shape,
+                weights=layer.weights,
+                ternarisable=layer.ternarisable,
+                why_not=layer.why_not,
+            )
+            for layer in found.layers
+        ),
+    )

@@ -1,0 +1,193 @@
+"""Errors over HTTP: the one table from Sterna's errors to statuses, and RFC 9457 problem details for every failure.
+
+Nothing that a client sends makes a 500. Where one happens all the same it is a fault of ours: the log has its story,
+the answer has none of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from obstore.exceptions import BaseError as BlobStoreError
+from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match
+
+from api_schemas.problems import FieldProblem, Problem
+from sterna import errors
+
+PROBLEM_TYPE = "application/problem+json"
+RETRY_AFTER_S = "5"
+_MOST_FIELDS = 100
+
+# The first class that fits decides, so the special comes before the general.
+STATUS_OF: tuple[tuple[type[errors.SternaError], int], ...] = (
+    (errors.InvalidSpec, 422),
+    (errors.InputError, 422),
+    (errors.AccessDenied, 401),
+    (errors.QuotaExceeded, 429),
+    (errors.NotFound, 404),
+    (errors.Conflict, 409),
+    (errors.ServiceUnavailable, 503),
+)
+
+CODE_OF: Mapping[int, str] = {
+    400: "MALFORMED_REQUEST",
+    404: errors.NotFound.code,
+    405: "METHOD_NOT_ALLOWED",
+    409: errors.Conflict.code,
+    413: "REQUEST_TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    416: "RANGE_NOT_SATISFIABLE",
+    422: errors.InvalidSpec.code,
+    500: errors.SternaError.code,
+    503: errors.ServiceUnavailable.code,
+}
+
+_log = logging.getLogger(__name__)
+
+
+class HttpRefusal(Exception):
+    """A refusal that exists only over HTTP, such as a body that is too large.
+
+    Args:
+        status: of the answer; its code is that of `CODE_OF`.
+        detail: what was found and what is allowed.
+        hint: what to do.
+        fields: which fields are wrong.
+        headers: of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        hint: str = "",
+        fields: Sequence[FieldProblem] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.hint = hint
+        self.fields = tuple(fields)
+        self.headers = dict(headers or {})
+
+
+def add_problem_handlers(app: FastAPI, *, routers: Sequence[APIRouter] = ()) -> None:
+    """Makes every error of the app a problem.
+
+    Args:
+        app: whose errors.
+        routers: the app's own, for a 405 has to say which methods a path has; the framework names one route's only.
+    """
+    app.state.routers = tuple(routers)
+    app.add_exception_handler(HttpRefusal, _on_refusal)
+    app.add_exception_handler(errors.SternaError, _on_sterna_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_framework_error)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    for unavailable in (SQLAlchemyError, BlobStoreError, OSError):
+        app.add_exception_handler(unavailable, _on_unavailable)
+    app.add_exception_handler(Exception, _on_fault)
+
+
+def invalid_fields(error: ValidationError | RequestValidationError) -> tuple[FieldProblem, ...]:
+    """What pydantic found, as JSON pointers; the values that were sent are not repeated."""
+    return tuple(
+        FieldProblem(pointer=_pointer(found["loc"]), detail=str(found["msg"]))
+        for found in error.errors()[:_MOST_FIELDS]
+    )
+
+
+def problem_response(
+    request: Request, problem: Problem, *, headers: Mapping[str, str] | None = None, extra: str = ""
+) -> Response:
+    """A problem as an answer; `instance` is filled in.
+
+    Args:
+        request: what is answered.
+        problem: what to say.
+        headers: of the answer.
+        extra: members of RFC 9457 beyond our own, as JSON text without its braces.
+    """
+    body = problem.model_copy(update={"instance": request.url.path}).model_dump_json()
+    if extra:
+        body = f"{body[:-1]},{extra}}}"
+    return Response(body, status_code=problem.status, headers=dict(headers or {}), media_type=PROBLEM_TYPE)
+
+
+def new_problem(status: int, detail: str, **more: Any) -> Problem:  # noqa: ANN401 - fields of Problem
+    """A problem whose title and code follow from its status unless they are given."""
+    known = {"title": HTTPStatus(status).phrase, "code": CODE_OF.get(status, f"HTTP_{status}")}
+    return Problem(**(known | {"status": status, "detail": detail, "instance": ""} | more))
+
+
+async def _on_refusal(request: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, HttpRefusal)
+    problem = new_problem(refusal.status, refusal.detail, hint=refusal.hint, errors=refusal.fields)
+    return problem_response(request, problem, headers=refusal.headers)
+
+
+async def _on_sterna_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.SternaError)
+    status = next((status for kind, status in STATUS_OF if isinstance(error, kind)), 500)
+    if status == 500:
+        return await _on_fault(request, error)
+    headers = {"Retry-After": RETRY_AFTER_S} if status in {429, 503} else {}
+    problem = new_problem(status, error.detail, hint=error.hint, code=error.code)
+    return problem_response(request, problem, headers=headers)
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    fields = invalid_fields(error)
+    detail = "; ".join(f"{field.pointer}: {field.detail}" for field in fields[:3])
+    return problem_response(request, new_problem(422, detail or "the request is not valid", errors=fields))
+
+
+async def _on_framework_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = _allowed(request) or headers.get("Allow", "")
+    return problem_response(request, new_problem(error.status_code, str(error.detail)), headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    methods: set[str] = set()
+    for router in request.app.state.routers:
+        for route in router.routes:
+            if route.matches(request.scope)[0] != Match.NONE:
+                methods |= route.methods
+    return ", ".join(sorted(methods))
+
+
+async def _on_disconnect(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=400)  # nobody is left to read it
+
+
+async def _on_unavailable(request: Request, error: Exception) -> Response:
+    _log.error("%s %s: database or storage failed", request.method, request.url.path, exc_info=error)
+    problem = new_problem(503, "the database or the storage does not answer", hint="try again in a moment")
+    return problem_response(request, problem, headers={"Retry-After": RETRY_AFTER_S})
+
+
+async def _on_fault(request: Request, error: Exception) -> Response:
+    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    problem = new_problem(500, "the service failed to handle the request; its log says why")
+    return problem_response(request, problem)
+
+
+def _pointer(location: Sequence[int | str]) -> str:
+    """`("body", "search", "alpha")` → `/search/alpha`; query and path parameters keep their place's name."""
+    steps = location[1:] if location and location[0] == "body" else location
+    return "".join("/" + str(step)[:80].replace("~", "~0").replace("/", "~1") for step in steps)

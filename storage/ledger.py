@@ -1,0 +1,12 @@
+"""The ledger: the one truth about jobs, uploads and workers. What a broker or a process says is only a hint."""
+
+from __future__ import annotations
+
+from storage.jobs import Jobs
+from storage.uploads import Uploads
+from storage.work import Work
+from storage.workers import Workers
+
+
+class Ledger(Jobs, Work, Workers, Uploads):
+    """Everything of the ledger on one database: `Ledger.open(url)`. Its parts are the classes that it joins."""

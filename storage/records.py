@@ -1,0 +1,81 @@
+"""From rows to the wire contract and back: how a job and its events are read and written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Row, insert
+
+from api_schemas.events import Event, EventBody
+from api_schemas.jobs import Job, JobErrorInfo, JobSpec, Latest, Progress, Result
+from storage.clock import as_datetime
+from storage.schema import EVENTS
+
+_EVENT_BODY: TypeAdapter[EventBody] = TypeAdapter(EventBody)
+
+
+def job_of(row: Row[Any]) -> Job:
+    """The job of a whole row of `JOBS`."""
+    spec = JobSpec.model_validate_json(row.spec)
+    return Job(
+        id=row.id,
+        state=row.state,
+        phase=row.phase,
+        attempt=row.attempt,
+        created_at=as_datetime(row.created_us),
+        started_at=_time(row.started_us),
+        finished_at=_time(row.finished_us),
+        spec=spec,
+        labels=spec.labels,
+        progress=_progress(row),
+        latest=Latest.model_validate_json(row.latest),
+        result=None if row.result is None else Result.model_validate_json(row.result),
+        error=None if row.error is None else JobErrorInfo.model_validate_json(row.error),
+    )
+
+
+def event_of(row: Row[Any]) -> Event:
+    """The event of a row of `EVENTS`."""
+    return Event(id=row.id, at=as_datetime(row.at_us), body=_EVENT_BODY.validate_json(row.body))
+
+
+def append_events(
+    connection: Connection, job_id: str, bodies: Sequence[EventBody], *, last_event: int, at_us: int
+) -> None:
+    """Writes the events that an update of the job has just made room for.
+
+    Args:
+        connection: the transaction of that update.
+        job_id: whose events.
+        bodies: oldest first.
+        last_event: the number of the last of them, as the update returned it. Since the update holds the row, numbers
+            have no gaps and no two writers get the same one.
+        at_us: when, as the update returned it.
+    """
+    first = last_event - len(bodies) + 1
+    rows = [
+        {"job_id": job_id, "id": first + i, "at_us": at_us, "body": body.model_dump_json(by_alias=True)}
+        for i, body in enumerate(bodies)
+    ]
+    if rows:
+        connection.execute(insert(EVENTS), rows)
+
+
+def _progress(row: Row[Any]) -> Progress:
+    if row.state == "succeeded":
+        return Progress(fraction=1.0, step=row.step, steps=row.steps, eta_s=0.0)
+    if not row.steps:
+        return Progress(step=row.step, steps=row.steps)
+    fraction = min(max(row.step / row.steps, 0.0), 1.0)
+    eta_s = None
+    if fraction > 0 and row.state == "running" and row.progress_us is not None:
+        elapsed_s = (row.progress_us - row.claimed_us) / 1e6
+        eta_s = round(elapsed_s * (1 - fraction) / fraction, 3)
+    return Progress(fraction=fraction, step=row.step, steps=row.steps, eta_s=eta_s)
+
+
+def _time(at_us: int | None) -> datetime | None:
+    return None if at_us is None else as_datetime(at_us)

@@ -1,0 +1,90 @@
+"""The tables of the ledger. JSON is kept as text: the wire contract is checked by pydantic, not by the database."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, MetaData, Table, Text
+
+METADATA = MetaData()
+
+JOBS = Table(
+    "jobs",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("phase", Text),
+    Column("spec", Text, nullable=False),
+    Column("result", Text),
+    Column("error", Text),
+    # What clients see of the work.
+    Column("step", BigInteger, nullable=False, default=0),
+    Column("steps", BigInteger),
+    Column("progress_us", BigInteger),
+    Column("latest", Text, nullable=False, default="{}"),
+    # When.
+    Column("created_us", BigInteger, nullable=False),
+    Column("started_us", BigInteger),
+    Column("finished_us", BigInteger),
+    # Who works on it. `attempt` rises at every new start, `lost_attempts` only when a worker fell silent.
+    Column("attempt", Integer, nullable=False, default=1),
+    Column("lost_attempts", Integer, nullable=False, default=0),
+    Column("worker_id", Text),
+    Column("claimed_us", BigInteger),
+    Column("lease_until_us", BigInteger),
+    # What somebody asked of the running job: NULL, 'stop' or 'cancel'.
+    Column("requested", Text),
+    # The outbox: when its message was last sent, and how many times longer to wait before sending it again.
+    Column("sent_us", BigInteger),
+    Column("patience", Integer, nullable=False, default=1),
+    Column("last_event", BigInteger, nullable=False, default=0),
+    CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="jobs_state"),
+    CheckConstraint("requested IN ('stop', 'cancel')", name="jobs_requested"),
+    CheckConstraint("(state = 'running') = (worker_id IS NOT NULL)", name="jobs_running_has_worker"),
+    CheckConstraint("(state = 'succeeded') = (result IS NOT NULL)", name="jobs_succeeded_has_result"),
+    Index("jobs_newest", "created_us", "id"),
+    Index("jobs_by_state", "state", "created_us", "id"),
+)
+
+JOB_LABELS = Table(
+    "job_labels",
+    METADATA,
+    Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Index("job_labels_by_value", "key", "value", "job_id"),
+)
+
+EVENTS = Table(
+    "events",
+    METADATA,
+    Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+WORKERS = Table(
+    "workers",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("capacity", Integer, nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
+)
+
+UPLOADS = Table(
+    "uploads",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("filename", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("part_bytes", BigInteger, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+)
+
+UPLOAD_PARTS = Table(
+    "upload_parts",
+    METADATA,
+    Column("upload_id", Text, ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+)

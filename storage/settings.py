@@ -1,0 +1,111 @@
+"""How an installation is set up: environment variables named `STERNA_…`, embedded defaults under one folder.
+
+Three addresses choose the size of the deployment and nothing else differs between the two:
+
+    STERNA_BROKER_URL     filesystem://                          redis://host:6379/0
+    STERNA_DATABASE_URL   sqlite:///DATA_DIR/sterna.db           postgresql+psycopg://…
+    STERNA_STORAGE_URL    file://DATA_DIR/blobs                  s3://bucket/prefix
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 2**20
+
+
+class Settings(BaseSettings):
+    """Settings of the service and of the workers; both must be given the same addresses.
+
+    An address that is left empty becomes the embedded one under `data_dir`, which is made absolute.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="STERNA_", extra="ignore", frozen=True)
+
+    data_dir: Path = Path("data")
+    broker_url: str = ""
+    database_url: str = ""
+    storage_url: str = ""
+    queue_name: str = "sterna"
+
+    lease_s: float = Field(default=30, gt=0, description="A worker that is silent for longer has lost its job.")
+    beat_s: float = Field(default=10, gt=0, description="How often a worker says that it lives.")
+    worker_alive_s: float = Field(default=60, gt=0, description="A worker that beat within this time is alive.")
+    max_attempts: int = Field(default=3, ge=1, description="Attempts that may lose their worker before a job fails.")
+    resend_after_s: float = Field(default=30, gt=0, description="A queued job is announced again after this time.")
+
+    part_bytes: int = Field(default=16 * MIB, ge=1)
+    max_upload_bytes: int = Field(default=16_384 * MIB, ge=1)
+    max_multipart_bytes: int = Field(default=256 * MIB, ge=1)
+    max_json_bytes: int = Field(default=MIB, ge=1)
+    max_wait_s: float = Field(default=60, ge=0, description="The longest that `Prefer: wait` holds a request.")
+
+    @model_validator(mode="after")
+    def _fill_in_embedded(self) -> Self:
+        folder = self.data_dir.expanduser().resolve()
+        embedded = {
+            "broker_url": "filesystem://",
+            "database_url": f"sqlite:///{folder}/sterna.db",
+            "storage_url": f"file://{folder}/blobs",
+        }
+        object.__setattr__(self, "data_dir", folder)
+        for name, url in embedded.items():
+            if not getattr(self, name):
+                object.__setattr__(self, name, url)
+        return self
+
+    @property
+    def broker_folder(self) -> Path:
+        """Where messages lie when the broker is the file system."""
+        return self.data_dir / "queue"
+
+    @property
+    def scratch_folder(self) -> Path:
+        """For files that live no longer than the request or the job that made them."""
+        return self.data_dir / "scratch"
+
+    def prepared(self) -> Self:
+        """Makes the folders that embedded parts need; may be called again.
+
+        Returns:
+            These settings.
+        """
+        for folder in (self.scratch_folder, self.broker_folder / "messages", self.broker_folder / "control"):
+            folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def queue_options(self) -> dict[str, object]:
+        """Celery's configuration as far as senders and workers must agree on it."""
+        return {
+            "broker_url": self.broker_url,
+            "broker_transport_options": self._transport_options(),
+            "broker_connection_retry_on_startup": True,
+            "task_default_queue": self.queue_name,
+            "task_ignore_result": True,
+            "task_serializer": "json",
+            "accept_content": ["json"],
+        }
+
+    def _transport_options(self) -> dict[str, object]:
+        if self.broker_url.startswith("filesystem"):
+            # One folder both ways: the sender's "out" is the worker's "in".
+            messages = str(self.broker_folder / "messages")
+            return {
+                "data_folder_in": messages,
+                "data_folder_out": messages,
+                "control_folder": str(self.broker_folder / "control"),
+                "polling_interval": 0.2,
+            }
+        if self.broker_url.startswith("redis"):
+            # A half-open connection must be noticed: without these a worker can look alive and hear nothing.
+            return {
+                "socket_connect_timeout": 5,
+                "socket_timeout": 30,
+                "socket_keepalive": True,
+                "health_check_interval": 10,
+            }
+        return {}

@@ -1,0 +1,127 @@
+"""Uploads in numbered parts: which parts of which file have arrived. The bytes themselves are in the blob store."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from api_schemas.uploads import Upload, UploadRequest
+from sterna.errors import Conflict, InvalidSpec, NotFound
+from storage.clock import now_us
+from storage.database import Database
+from storage.schema import UPLOAD_PARTS, UPLOADS
+
+_UPLOAD_ID = re.compile(r"upl_[0-9a-f]{32}")
+
+
+class Uploads(Database):
+    """The part of the ledger that knows the uploads."""
+
+    def create_upload(self, request: UploadRequest, *, part_bytes: int, complete: bool = False) -> Upload:
+        """Begins an upload.
+
+        Args:
+            request: what is going to be sent.
+            part_bytes: size of every part but the last.
+            complete: the blob store has that content already, so nothing needs to be sent.
+        """
+        upload_id = f"upl_{uuid.uuid4().hex}"
+        row = {"id": upload_id, "part_bytes": part_bytes, "complete": complete, "created_us": now_us()}
+        with self.write() as connection:
+            connection.execute(insert(UPLOADS).values(**request.model_dump(), **row))
+            return _find(connection, upload_id)
+
+    def upload(self, upload_id: str) -> Upload:
+        """How an upload stands.
+
+        Raises:
+            NotFound: there is no such upload.
+        """
+        with self.read() as connection:
+            return _find(connection, upload_id)
+
+    def mark_part(self, upload_id: str, n: int) -> Upload:
+        """Says that part `n` is in the blob store; saying it again changes nothing."""
+        with self.write() as connection:
+            upload = _find(connection, upload_id)
+            if n in upload.missing_parts:
+                connection.execute(insert(UPLOAD_PARTS).values(upload_id=upload_id, n=n))
+            return _find(connection, upload_id)
+
+    def forget_parts(self, upload_id: str) -> None:
+        """Says that every part has to be sent again, since together they are not what was promised."""
+        with self.write() as connection:
+            connection.execute(delete(UPLOAD_PARTS).where(UPLOAD_PARTS.c.upload_id == upload_id))
+
+    def finish_upload(self, upload_id: str) -> Upload:
+        """Says that the whole content is in the blob store under its sha-256."""
+        with self.write() as connection:
+            connection.execute(update(UPLOADS).where(UPLOADS.c.id == upload_id).values(complete=True))
+            connection.execute(delete(UPLOAD_PARTS).where(UPLOAD_PARTS.c.upload_id == upload_id))
+            return _find(connection, upload_id)
+
+    def upload_sha256(self, upload_id: str) -> str:
+        """The blob of a complete upload.
+
+        Raises:
+            NotFound: there is no such upload.
+            Conflict: it is not complete.
+        """
+        upload = self.upload(upload_id)
+        if not upload.complete:
+            raise Conflict(
+                f"upload {upload_id} is not complete: {len(upload.missing_parts)} parts are missing",
+                hint="send the missing parts and complete the upload",
+            )
+        return upload.sha256
+
+
+def part_size(upload: Upload, n: int) -> int:
+    """Bytes of part `n`.
+
+    Raises:
+        InvalidSpec: the upload has no such part.
+    """
+    last = _part_count(upload.bytes, upload.part_bytes) - 1
+    if not 0 <= n <= last:
+        raise InvalidSpec(f"upload {upload.id} has no part {n}; its parts are numbered from 0 to {last}")
+    return upload.part_bytes if n < last else upload.bytes - last * upload.part_bytes
+
+
+def part_numbers(upload: Upload) -> range:
+    """The numbers of all parts of an upload."""
+    return range(_part_count(upload.bytes, upload.part_bytes))
+
+
+def _part_count(size_bytes: int, part_bytes: int) -> int:
+    return -(-size_bytes // part_bytes)
+
+
+def _find(connection: Connection, upload_id: str) -> Upload:
+    # A string that cannot be an id never reaches the database.
+    row = None
+    if _UPLOAD_ID.fullmatch(upload_id):
+        row = connection.execute(select(UPLOADS).where(UPLOADS.c.id == upload_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no upload {upload_id[:80]!r}", hint="create one with POST /v1/uploads")
+    return _upload_of(connection, row)
+
+
+def _upload_of(connection: Connection, row: Row[Any]) -> Upload:
+    missing: tuple[int, ...] = ()
+    if not row.complete:
+        arrived = select(UPLOAD_PARTS.c.n).where(UPLOAD_PARTS.c.upload_id == row.id)
+        have = set(connection.execute(arrived).scalars())
+        missing = tuple(n for n in range(_part_count(row.bytes, row.part_bytes)) if n not in have)
+    return Upload(
+        id=row.id,
+        filename=row.filename,
+        bytes=row.bytes,
+        sha256=row.sha256,
+        part_bytes=row.part_bytes,
+        missing_parts=missing,
+        complete=row.complete,
+    )

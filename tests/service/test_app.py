@@ -1,0 +1,51 @@
+import subprocess
+import sys
+
+NO_TORCH = """
+import sys
+
+sys.modules["torch"] = None
+import asyncio, httpx
+from pathlib import Path
+from service.app import create_app
+from storage import Settings
+
+async def ask(app):
+    async with app.router.lifespan_context(app):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            return [(await client.get(path)).status_code for path in ("/livez", "/v1/jobs", "/readyz")]
+
+print(asyncio.run(ask(create_app(Settings(data_dir=Path(sys.argv[1]))))))
+assert not any(name.partition(".")[0] == "workers" for name in sys.modules)
+"""
+
+
+def test_the_service_lives_without_torch_and_without_the_workers(tmp_path):
+    done = subprocess.run([sys.executable, "-c", NO_TORCH, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[200, 200, 503]", done.stderr
+
+
+def test_the_contract_is_published(service):
+    document = service.http.get("/openapi.json").json()
+    calls = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
+    assert calls == {
+        "POST /v1/uploads",
+        "GET /v1/uploads/{upload_id}",
+        "PUT /v1/uploads/{upload_id}/parts/{n}",
+        "POST /v1/uploads/{upload_id}/complete",
+        "GET /v1/uploads/{upload_id}/inspection",
+        "POST /v1/jobs",
+        "GET /v1/jobs",
+        "GET /v1/jobs/{job_id}",
+        "POST /v1/jobs/{job_id}/cancel",
+        "POST /v1/jobs/{job_id}/stop",
+        "GET /v1/jobs/{job_id}/events",
+        "GET /v1/jobs/{job_id}/artifacts",
+        "GET /v1/jobs/{job_id}/artifacts/{name}",
+        "GET /livez",
+        "GET /readyz",
+    }
+    content = document["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]
+    assert set(content) == {"application/json", "multipart/form-data"}
+    assert content["application/json"]["schema"]["required"] == ["target_sparsity", "model"]
+    assert "$ref" not in str(content)

@@ -1,0 +1,108 @@
+import inspect
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from service.problems import STATUS_OF, add_problem_handlers
+from sterna import errors
+
+
+def test_paths_and_methods_that_do_not_exist(service, refused):
+    refused(service.http.get("/nowhere"), 404, "NOT_FOUND")
+    refused(service.http.get("/v1/jobs/"), 404, "NOT_FOUND")
+    answer = service.http.put("/v1/jobs")
+    refused(answer, 405, "METHOD_NOT_ALLOWED")
+    assert answer.headers["allow"] == "GET, POST"
+    address = f"/v1/jobs/{service.queued().id}/artifacts/x"
+    assert service.http.delete(address).headers["allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[" * 100_000,
+        b"\xff\xfe",
+        b'{"filename": "\\ud800", "bytes": 1, "sha256": "' + b"0" * 64 + b'"}',
+        b'{"\\ud800": 1}',
+        b'{"bytes": ' + b"9" * 10_000 + b"}",
+        b'{"bytes": NaN}',
+        b"null",
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/uploads", "/v1/jobs"])
+def test_no_body_makes_a_fault(service, refused, path, body):
+    answer = service.http.post(path, content=body, headers={"Content-Type": "application/json; charset=utf-8"})
+    refused(answer, 422, "INVALID_SPEC")
+
+
+@pytest.mark.parametrize("name", ["%00", "%ff", "..%2f..%2f", "a" * 3000, "%F0%9F%A6%89"])
+def test_no_path_makes_a_fault(service, refused, name):
+    for path in (
+        f"/v1/jobs/{name}",
+        f"/v1/uploads/{name}",
+        f"/v1/jobs/{name}/artifacts/{name}",
+        f"/v1/jobs/{name}/events",
+    ):
+        refused(service.http.get(path), 404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Prefer": "wait=-1"},
+        {"Prefer": "wait=1e9"},
+        {"Prefer": "wait="},
+        {"Prefer": b"wait=\xff"},
+        {"If-None-Match": b"\xff"},
+    ],
+)
+def test_odd_headers_are_passed_over(service, headers):
+    answer = service.http.get(f"/v1/jobs/{service.queued().id}", headers=headers)
+    assert answer.status_code == 200
+    assert "preference-applied" not in answer.headers
+
+
+def test_every_error_of_files_and_requests_has_a_status():
+    """The errors that a request can cause, each with the status that the tree in `sterna.errors` promises."""
+    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
+    for kind in kinds:
+        status = next((status for parent, status in STATUS_OF if issubclass(kind, parent)), None)
+        if issubclass(kind, errors.InputError | errors.InvalidSpec):
+            assert status == 422
+        elif issubclass(kind, errors.JobError):
+            assert status is None  # a job's error is told by the job, never by an answer
+
+
+@pytest.fixture
+def broken() -> FastAPI:
+    app = FastAPI()
+    add_problem_handlers(app)
+
+    @app.get("/bug")
+    async def bug() -> None:
+        raise KeyError("secret of the house")
+
+    @app.get("/disk")
+    async def disk() -> None:
+        raise OSError("no space left in /secret/folder")
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"), [("/bug", 500, "INTERNAL_ERROR"), ("/disk", 503, "SERVICE_UNAVAILABLE")]
+)
+def test_a_fault_tells_nothing_of_the_inside(broken, refused, path, status, code):
+    import asyncio  # noqa: PLC0415 - this one needs no server
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(broken, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.get(path)
+
+    answer = asyncio.run(ask())
+    refused(answer, status, code)
+    assert "secret" not in answer.text

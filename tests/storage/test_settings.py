@@ -1,0 +1,32 @@
+from pathlib import Path
+
+from storage import Settings
+
+
+def test_embedded_defaults_lie_under_the_data_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = Settings().prepared()
+    assert settings.data_dir == tmp_path / "data"
+    assert settings.database_url == f"sqlite:///{tmp_path}/data/sterna.db"
+    assert settings.storage_url == f"file://{tmp_path}/data/blobs"
+    assert settings.broker_url == "filesystem://"
+    assert settings.scratch_folder.is_dir()
+
+
+def test_the_environment_decides(monkeypatch):
+    monkeypatch.setenv("STERNA_BROKER_URL", "redis://broker:6379/0")
+    monkeypatch.setenv("STERNA_DATABASE_URL", "postgresql+psycopg://db/sterna")
+    monkeypatch.setenv("STERNA_LEASE_S", "7.5")
+    settings = Settings()
+    assert settings.broker_url == "redis://broker:6379/0"
+    assert settings.database_url == "postgresql+psycopg://db/sterna"
+    assert settings.lease_s == 7.5
+    assert settings.queue_options()["broker_transport_options"]["socket_keepalive"] is True
+
+
+def test_senders_and_workers_share_one_message_folder(tmp_path):
+    settings = Settings(data_dir=tmp_path).prepared()
+    options = settings.queue_options()["broker_transport_options"]
+    assert options["data_folder_in"] == options["data_folder_out"]
+    assert Path(options["data_folder_in"]).is_dir()
+    assert Path(options["control_folder"]).is_dir()
