@@ -1,0 +1,121 @@
+"""Real worker processes over a real broker on the file system."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from celery import Celery
+
+from api_schemas import JobSpec, UploadRequest
+from api_schemas.queue import RUN_JOB_TASK
+from storage import BlobStore, Ledger, Settings
+
+WORKER = Path(__file__).with_name("stand_in_worker.py")
+
+
+class House:
+    """An embedded installation in a folder, workers apart."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.settings = Settings(data_dir=folder).prepared()
+        self.ledger = Ledger.open(self.settings.database_url)
+        self.blobs = BlobStore.open(self.settings.storage_url)
+
+    @contextmanager
+    def worker(self, behaviour, **settings):
+        environment = os.environ | {"STERNA_DATA_DIR": str(self.folder)} | settings
+        with (self.folder / "worker.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, str(WORKER), behaviour], env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+            try:
+                yield process
+            finally:
+                process.kill()
+                process.wait()
+
+    def submit(self):
+        model = self.folder / "model.pt2"
+        model.write_bytes(b"a model")
+        sha256, size_bytes = self.blobs.put_file(model)
+        request = UploadRequest(filename="model.pt2", bytes=size_bytes, sha256=sha256)
+        upload = self.ledger.create_upload(request, part_bytes=1000, complete=True)
+        return self.ledger.submit(JobSpec(model=upload.id, target_sparsity=0.5)).id
+
+    def send(self, **message):
+        with Celery("sender", set_as_current=False) as sender:
+            sender.conf.update(self.settings.queue_options())
+            sender.send_task(RUN_JOB_TASK, kwargs=message)
+
+    def log(self):
+        return (self.folder / "worker.log").read_text()
+
+
+@pytest.fixture
+def house(tmp_path):
+    house = House(tmp_path)
+    yield house
+    house.ledger.close()
+    print(house.log())  # shown by pytest with a failure
+
+
+def test_a_worker_with_torch_blocked_runs_a_sent_job_and_shuts_down(house, eventually):
+    job_id = house.submit()
+    house.send(job_id=job_id, attempt=1)
+    house.send(job_id=job_id, attempt=1)  # repeated: nothing to claim
+    house.send(job_id=["not", "a", "string"], attempt=1)  # nonsense: refused, not fatal
+    with house.worker("succeed") as worker:
+        eventually(lambda: house.ledger.job(job_id).state == "succeeded", 30)
+        assert house.ledger.alive_workers(within_s=60) == 1
+        again = house.submit()
+        house.send(job_id=again, attempt=1)
+        eventually(lambda: house.ledger.job(again).state == "succeeded")
+        worker.terminate()
+        assert worker.wait(timeout=20) == 0
+    assert house.ledger.job(job_id).attempt == 1
+
+
+def test_a_half_written_message_is_lost_and_the_outbox_sends_it_again(house, eventually):
+    messages = house.settings.broker_folder / "messages"
+    (messages / "0_half.sterna.msg").write_text('{"body": "')
+    job_id = house.submit()
+    with house.worker("succeed", STERNA_RESEND_AFTER_S="0.5", STERNA_BEAT_S="0.5"):
+        eventually(lambda: house.ledger.job(job_id).state == "succeeded", 30)
+    assert not list(messages.glob("0_half*"))
+
+
+def test_kill_9_of_a_worker_gives_the_job_to_another(house, eventually, is_running):
+    job_id = house.submit()
+    house.send(job_id=job_id, attempt=1)
+    with house.worker("second_time_lucky", STERNA_LEASE_S="2") as first:
+        pid_file = house.folder / "work" / "pid"
+        eventually(lambda: pid_file.exists() and pid_file.read_text(), 30)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    with house.worker("second_time_lucky", STERNA_LEASE_S="2"):
+        eventually(lambda: house.ledger.job(job_id).state == "succeeded", 30)
+    job = house.ledger.job(job_id)
+    assert (job.attempt, job.result.steps) == (2, 2)
+    states = [event.body.state for event in house.ledger.events(job_id).events if event.body.kind == "state"]
+    assert states == ["queued", "running", "queued", "running", "succeeded"]
+    orphan = int(pid_file.read_text())
+    if is_running(orphan):  # the stand-in does not listen; the real runner ends itself
+        os.kill(orphan, signal.SIGKILL)
+
+
+def test_sigterm_releases_the_job_and_kills_the_child(house, eventually, is_running):
+    job_id = house.submit()
+    house.send(job_id=job_id, attempt=1)
+    with house.worker("hang") as worker:
+        pid_file = house.folder / "work" / "pid"
+        eventually(lambda: pid_file.exists() and pid_file.read_text(), 30)
+        worker.terminate()
+        assert worker.wait(timeout=20) == 0
+    job = house.ledger.job(job_id)
+    assert (job.state, job.attempt) == ("queued", 2)
+    assert not is_running(int(pid_file.read_text()))

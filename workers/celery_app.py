@@ -1,0 +1,48 @@
+"""The Celery application: `python -m celery -A workers.celery_app worker -P threads -c N`.
+
+A thread of the pool supervises one child process, so threads are enough: the work happens in the children.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery, signals
+
+from api_schemas import JobMessage
+from api_schemas.queue import RUN_JOB_TASK
+from storage import Settings
+from workers import tasks
+from workers.broker import SCHEME, TRANSPORT
+from workers.context import worker_context
+from workers.upkeep import Upkeep
+
+
+def create_app(settings: Settings) -> Celery:
+    """Build the application for the broker that the settings name."""
+    celery = Celery("sterna")
+    celery.conf.update(
+        **settings.queue_options(),
+        broker_transport=TRANSPORT if settings.broker_url.startswith(SCHEME) else None,
+        task_acks_late=False,
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,
+    )
+    celery.task(name=RUN_JOB_TASK)(run_job)
+    celery.steps["worker"].add(Upkeep)
+    return celery
+
+
+def run_job(job_id: str, attempt: int) -> None:
+    """Run one attempt of one job. Anything but a string and a number is refused before it reaches the ledger."""
+    tasks.run_job(worker_context(), JobMessage(job_id=job_id, attempt=attempt))
+
+
+@signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]  # celery has no types
+def stop_children(**_: Any) -> None:  # noqa: ANN401  celery's signature
+    """Tell every supervisor of this process to end its child and release its lease. Runs inside a signal handler."""
+    worker_context().stopping.set()
+
+
+app = create_app(Settings().prepared())

@@ -1,0 +1,164 @@
+"""One child process: started with next to nothing in its environment, read line by line, ended for certain.
+
+Its output is read by a thread, into a queue of bounded length: a child that talks faster than the ledger writes waits.
+It leads a session of its own: Ctrl-C at a terminal reaches the worker alone, and a kill reaches its children too.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, Self
+
+KEPT_VARIABLES: Final = (
+    "CUDA_VISIBLE_DEVICES",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "MKL_NUM_THREADS",
+    "NVIDIA_VISIBLE_DEVICES",
+    "OMP_NUM_THREADS",
+    "PATH",
+    "TZ",
+)
+_CODE_ROOT = Path(__file__).resolve().parents[1]
+_WAITING_LINES = 256
+
+
+class EndOfOutput:
+    """Put in place of a line when no more will come."""
+
+
+class OverlongLine:
+    """Put in place of a line that is longer than allowed."""
+
+
+def scrubbed_environment(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """What a child may know: where programs and libraries are, and its own folder. No keys, no addresses.
+
+    Code is found where this package lies, and never in the folder that holds a stranger's files.
+    """
+    kept = {name: environ[name] for name in KEPT_VARIABLES if name in environ}
+    own = {"HOME": str(folder), "TMPDIR": str(folder / "tmp")}
+    # Threads that wait must not spin: where processes outnumber cores, spinning makes small networks ten times slower.
+    own |= {"OMP_WAIT_POLICY": "PASSIVE"}
+    python = {"PYTHONPATH": str(_CODE_ROOT), "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
+    return kept | own | python
+
+
+class Child:
+    """A running child for the length of a `with` block; at its end the child and all its children are gone."""
+
+    def __init__(self, command: Sequence[str], folder: Path, log: Path, *, line_bytes: int) -> None:
+        self._line_bytes = line_bytes
+        self._lines: queue.Queue[bytes | type[EndOfOutput] | type[OverlongLine]] = queue.Queue(_WAITING_LINES)
+        self._closing = threading.Event()
+        with log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=folder,
+                env=scrubbed_environment(folder, os.environ),
+                start_new_session=True,
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._input: IO[bytes] = self._process.stdin
+        self._output: IO[bytes] = self._process.stdout
+        self._reader = threading.Thread(target=self._read, name=f"output of {self.pid}", daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.set()
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        # The pipe ends when the last of its writers is dead; one that left the session is not waited for.
+        self._reader.join(timeout=1.0)
+        _close_quietly(self._input)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def next_line(self, *, timeout_s: float) -> bytes | type[EndOfOutput] | type[OverlongLine] | None:
+        """The next line without waiting longer than that; None when there is none yet."""
+        try:
+            return self._lines.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+
+    def tell(self, word: str) -> None:
+        """Write one line to its standard input; one that has already ended does not hear it."""
+        try:
+            self._input.write(word.encode() + b"\n")
+            self._input.flush()
+        except (BrokenPipeError, ValueError):
+            return
+
+    def end(self, *, grace_s: float) -> int:
+        """Ask it to end, kill it where it does not, and give its exit code (−N after signal N)."""
+        self._signal(signal.SIGTERM)
+        return self.wait(grace_s=grace_s)
+
+    def wait(self, *, grace_s: float) -> int:
+        """Give its exit code (−N after signal N); one that is not gone after the grace is killed."""
+        try:
+            return self._process.wait(timeout=grace_s)
+        except subprocess.TimeoutExpired:
+            self._signal(signal.SIGKILL)
+            return self._process.wait()
+
+    def exited(self) -> bool:
+        """Whether the process is gone, even where something still holds its output open."""
+        return self._process.poll() is not None
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Signal the whole session; a group keeps its number as long as it has members."""
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            return
+
+    def _read(self) -> None:
+        """Read until the output ends; runs in a thread, which alone may close what it may still be reading."""
+        with self._output as output:
+            while line := output.readline(self._line_bytes + 1):
+                if len(line) > self._line_bytes:
+                    self._put(OverlongLine)
+                    break
+                if not line.endswith(b"\n"):
+                    break  # it died in the middle of a word: its exit code says more than half a line
+                if not self._put(line):
+                    return
+        self._put(EndOfOutput)
+
+    def _put(self, item: bytes | type[EndOfOutput] | type[OverlongLine]) -> bool:
+        while not self._closing.is_set():
+            try:
+                self._lines.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+
+def _close_quietly(pipe: IO[bytes]) -> None:
+    """Close a pipe whose other end may be gone with words unread."""
+    try:
+        pipe.close()
+    except (BrokenPipeError, ValueError):
+        return

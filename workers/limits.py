@@ -1,0 +1,50 @@
+"""What one job may use: the limits that the supervisor watches, and those that the runner sets on itself."""
+
+from __future__ import annotations
+
+import os
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+GIB = 2**30
+DAY_S = 86_400.0
+
+
+def _most_of_the_memory() -> int:
+    """Nine tenths of the machine's memory, so that a runaway job fails alone."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 9 // 10
+
+
+class RunnerLimits(BaseSettings):
+    """Limits of one job's child process, from the environment as `STERNA_RUNNER_…`.
+
+    Attributes:
+        memory_bytes: private memory of the runner (RLIMIT_DATA: address space that CUDA only reserves does not count).
+        cpu_s: processor time over all its threads.
+        file_bytes: largest file that it may write.
+        wall_s: longest life of an attempt; a day more than the longest training budget that a spec can ask for.
+        silence_s: longest time without a line from the runner before it counts as hung.
+        grace_s: time between asking the runner to end and killing it.
+        line_bytes: longest line that it may say; the result line holds the table of layers.
+        lines: most lines that it may say.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="STERNA_RUNNER_", frozen=True)
+
+    memory_bytes: int = Field(default_factory=_most_of_the_memory, gt=0)
+    cpu_s: int = Field(default_factory=lambda: int(8 * DAY_S) * (os.cpu_count() or 1), gt=0)
+    file_bytes: int = Field(default=16 * GIB, gt=0)
+    wall_s: float = Field(default=8 * DAY_S, gt=0)
+    silence_s: float = Field(default=3600.0, gt=0)
+    grace_s: float = Field(default=5.0, ge=0)
+    line_bytes: int = Field(default=4 * 2**20, gt=0)
+    lines: int = Field(default=1_000_000, gt=0)
+
+    def runner_arguments(self) -> tuple[str, ...]:
+        """The limits that the runner sets on itself, as options of its command line: known before it reads a file."""
+        return (
+            f"--memory-bytes={self.memory_bytes}",
+            f"--cpu-s={self.cpu_s}",
+            f"--file-bytes={self.file_bytes}",
+        )

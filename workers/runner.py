@@ -1,0 +1,172 @@
+"""The child process of one job: reads the spec, compresses, and says how it goes. See `workers.protocol`.
+
+    python -m workers.runner WORKDIR [--memory-bytes N] [--cpu-s N] [--file-bytes N]
+
+It limits itself before it reads anything, and it is the one module of this package that may load torch. Its standard
+output belongs to the protocol: whatever a library prints goes to standard error, which the supervisor keeps as a log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Literal
+
+from api_schemas import CompressSpec, JobErrorInfo, Result
+from api_schemas.events import EventBody, StateChange
+from sterna.errors import JobError, OutOfMemory, RunnerCrashed, SternaError
+from workers.protocol import ErrorLine, Line, ResultLine, format_line
+
+Order = Literal["continue", "stop", "cancel"]
+Compress = Callable[[Path, Callable[[EventBody], None], Callable[[], Order]], Result]
+CPU_SPARE_S = 5
+ORPHAN_GRACE_S = 10.0
+"""How long a runner whose supervisor is gone may take to end by itself."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the job of one work folder.
+
+    Returns:
+        The exit code: 0, or that of the error.
+    """
+    options = _parse(arguments)
+    limit_resources(memory_bytes=options.memory_bytes, cpu_s=options.cpu_s, file_bytes=options.file_bytes)
+    voice = Voice(_take_standard_output())
+    orders = Orders(sys.stdin.buffer)
+    return run(options.workdir, voice, orders, compress_folder)
+
+
+def limit_resources(*, memory_bytes: int | None, cpu_s: int | None, file_bytes: int | None) -> None:
+    """Set the limits of this process, for good; None leaves one as it is.
+
+    Memory is RLIMIT_DATA and not RLIMIT_AS: CUDA reserves hundreds of GiB of addresses that it never uses. The hard
+    limit of processor time lies a little above the soft one, or the kernel would kill without saying why (SIGXCPU).
+    """
+    limits = {resource.RLIMIT_DATA: memory_bytes, resource.RLIMIT_CPU: cpu_s, resource.RLIMIT_FSIZE: file_bytes}
+    for kind, wanted in (limits | {resource.RLIMIT_CORE: 0}).items():
+        if wanted is None:
+            continue
+        hard = resource.getrlimit(kind)[1]
+        spare = CPU_SPARE_S if kind == resource.RLIMIT_CPU else 0
+        last = wanted + spare if hard == resource.RLIM_INFINITY else min(wanted + spare, hard)
+        resource.setrlimit(kind, (min(wanted, last), last))
+
+
+class Voice:
+    """Says lines of the protocol, one at a time, whichever thread speaks."""
+
+    def __init__(self, output: IO[bytes]) -> None:
+        self._output = output
+        self._mutex = threading.Lock()
+
+    def say(self, line: Line) -> None:
+        """Write one line at once."""
+        with self._mutex:
+            self._output.write(format_line(line))
+            self._output.flush()
+
+    def event(self, body: EventBody) -> None:
+        """Say an event. States are the supervisor's to tell."""
+        assert not isinstance(body, StateChange)
+        self.say(body)
+
+
+class Orders:
+    """Listens for the supervisor's orders in a thread; `current()` is what the training loop asks between steps."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._order: Order = "continue"
+        threading.Thread(target=self._listen, args=(source,), name="orders", daemon=True).start()
+
+    def current(self) -> Order:
+        """The latest order; a cancel is never taken back."""
+        return self._order
+
+    def _listen(self, source: IO[bytes]) -> None:
+        for line in source:
+            if line == b"cancel\n":
+                self._order = "cancel"
+            elif line == b"stop\n" and self._order == "continue":
+                self._order = "stop"
+        self._order = "cancel"
+        time.sleep(ORPHAN_GRACE_S)
+        # Nobody is left to end a runner that does not look at its orders.
+        os._exit(RunnerCrashed.exit_code)
+
+
+def run(workdir: Path, voice: Voice, orders: Orders, compress: Compress) -> int:
+    """Do the work and say its result or its error.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        result = compress(workdir, voice.event, orders.current)
+    except SternaError as error:
+        return _say_error(voice, error)
+    except Exception as error:  # noqa: BLE001  the edge of the process: whatever went wrong, the supervisor is told its name
+        traceback.print_exc()
+        return _say_error(voice, _name_unexpected(error))
+    voice.say(ResultLine(result=result))
+    return 0
+
+
+def compress_folder(workdir: Path, on_event: Callable[[EventBody], None], control: Callable[[], Order]) -> Result:
+    """Compress what lies in a work folder."""
+    from sterna.compress import compress  # noqa: PLC0415  loads torch, after the limits are set
+
+    spec = CompressSpec.model_validate_json((workdir / "spec.json").read_bytes())
+    data = workdir / "data"
+    return compress(
+        workdir / "model",
+        data if data.exists() else None,
+        spec,
+        workdir / "out",
+        on_event=on_event,
+        control=control,
+    )
+
+
+def _say_error(voice: Voice, error: SternaError) -> int:
+    voice.say(ErrorLine(error=JobErrorInfo(code=error.code, message=error.detail, hint=error.hint)))
+    return error.exit_code
+
+
+def _name_unexpected(error: Exception) -> JobError:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error):
+        return OutOfMemory(
+            "the network and its data need more memory than one job may use",
+            hint="Use a worker with more memory, or a smaller model or less data.",
+        )
+    return RunnerCrashed(
+        f"the runner met an unexpected {type(error).__name__}",
+        hint="The worker's log has the details; if it happens again with the same files, please report it.",
+    )
+
+
+def _take_standard_output() -> IO[bytes]:
+    """Keep the real standard output for the protocol and let everything else that prints go to standard error."""
+    private = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(private, "wb")
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m workers.runner", description="Run the job of one work folder.")
+    parser.add_argument("workdir", type=Path)
+    parser.add_argument("--memory-bytes", type=int)
+    parser.add_argument("--cpu-s", type=int)
+    parser.add_argument("--file-bytes", type=int)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,219 @@
+"""Watches over one attempt of one job: everything between the claim and the final state.
+
+The work is done by a child process (`workers.runner`). The supervisor gives it a folder and a scrubbed environment,
+relays what it says to the ledger, keeps the lease, passes `stop` on, and ends it on a cancel, at a limit, when the
+lease is lost or when the worker shuts down. It never imports torch and never opens a model.
+
+    claimed ─► fill the folder ─► child ─► publish the files ─► succeed
+                     │              │             │
+                     └──────────────┴─────────────┴──► fail · cancelled · release · (lease lost: nothing is written)
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from api_schemas import JobErrorInfo, Result
+from api_schemas.events import EventBody
+from sterna.errors import Cancelled, RunnerCrashed, SternaError, TimeLimit
+from storage import BlobStore, Lease, Ledger
+from workers.child import Child, EndOfOutput, OverlongLine
+from workers.diagnosis import Death, count_memory_kills
+from workers.lease_keeper import LeaseKeeper
+from workers.limits import RunnerLimits
+from workers.protocol import ErrorLine, ResultLine, parse_line
+from workers.work_folder import WorkFolder
+
+RUNNER_COMMAND: Final = (sys.executable, "-m", "workers.runner")
+BATCH_S: Final = 0.5
+BATCH_LINES: Final = 100
+_TICK_S = 0.1
+
+Outcome = Literal["succeeded", "failed", "cancelled", "released", "lost"]
+_log = logging.getLogger(__name__)
+
+
+class LeaseLost(Exception):
+    """The job is another worker's now, or nobody's: nothing may be written about it."""
+
+
+class WorkerStopping(Exception):
+    """This worker shuts down: the job goes back to the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Supervisor:
+    """Runs leased jobs, one at a time per call; calls may run side by side in threads.
+
+    Attributes:
+        work_root: where each attempt gets its folder.
+        lease_s: length of a lease.
+        limits: what one job may use.
+        stopping: set when this worker shuts down.
+        command: the runner; its folder and the limits it sets on itself are added to it.
+    """
+
+    ledger: Ledger
+    blobs: BlobStore
+    work_root: Path
+    lease_s: float
+    limits: RunnerLimits = field(default_factory=RunnerLimits)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    command: tuple[str, ...] = RUNNER_COMMAND
+
+    def run(self, lease: Lease) -> Outcome:
+        """Run one attempt to its end and write that end down, if the lease is still its own.
+
+        Errors that are not the job's (the ledger or the blob store is down) are raised: the lease then runs out and the
+        attempt counts as lost.
+        """
+        with (
+            LeaseKeeper(self.ledger, lease, lease_s=self.lease_s) as keeper,
+            WorkFolder(self.work_root, lease) as folder,
+        ):
+            try:
+                result = _Watch(self, lease, keeper, folder).result()
+            except LeaseLost:
+                _log.warning("%s attempt %d: the lease was lost", lease.job.id, lease.attempt)
+                return "lost"
+            except WorkerStopping:
+                return "released" if self.ledger.release(lease) else "lost"
+            except Cancelled:
+                return "cancelled" if self.ledger.cancelled(lease) else "lost"
+            except (SternaError, RunnerError) as error:
+                info = _info(error)
+                _log.warning("%s failed: %s: %s\n%s", lease.job.id, info.code, info.message, folder.log_tail())
+                return "failed" if self.ledger.fail(lease, info) else "lost"
+            folder.keep_log = False
+            return "succeeded" if self.ledger.succeed(lease, result) else "lost"
+
+
+class RunnerError(Exception):
+    """What the runner itself reported. Not of the tree of `sterna.errors`: its code may be any that the runner gave."""
+
+    def __init__(self, info: JobErrorInfo) -> None:
+        super().__init__(info.message)
+        self.info = info
+
+
+def _info(error: SternaError | RunnerError) -> JobErrorInfo:
+    if isinstance(error, RunnerError):
+        return error.info
+    return JobErrorInfo(code=error.code, message=error.detail, hint=error.hint)
+
+
+class _Watch:
+    """One attempt while it runs."""
+
+    def __init__(self, supervisor: Supervisor, lease: Lease, keeper: LeaseKeeper, folder: WorkFolder) -> None:
+        self._supervisor = supervisor
+        self._limits = supervisor.limits
+        self._lease = lease
+        self._keeper = keeper
+        self._folder = folder
+        self._batch: list[EventBody] = []
+        self._batch_since = self._last_word = self._began = time.monotonic()
+        self._lines = 0
+        self._stop_passed_on = False
+
+    def result(self) -> Result:
+        """Fill the folder, run the child, publish its files."""
+        self._folder.fill(self._lease.job.spec, self._supervisor.ledger, self._supervisor.blobs)
+        self._check_orders()
+        result = self._run_child()
+        published = self._folder.publish(result, self._supervisor.blobs)
+        self._check_orders()
+        return published
+
+    def _run_child(self) -> Result:
+        command = (*self._supervisor.command, str(self._folder.path), *self._limits.runner_arguments())
+        kills_before = count_memory_kills()
+        with Child(command, self._folder.path, self._folder.log, line_bytes=self._limits.line_bytes) as child:
+            try:
+                verdict = self._listen(child)
+            except (Cancelled, TimeLimit):
+                child.end(grace_s=self._limits.grace_s)
+                raise
+            finally:
+                self._flush()
+            exit_code = child.wait(grace_s=self._limits.grace_s)
+        if isinstance(verdict, ResultLine):
+            return verdict.result
+        if isinstance(verdict, ErrorLine):
+            raise RunnerError(verdict.error)
+        raise Death(exit_code, count_memory_kills() - kills_before, self._folder.log_tail()).explain()
+
+    def _listen(self, child: Child) -> ResultLine | ErrorLine | None:
+        """Relay events until the last word, or until the child ends without one."""
+        gone = False
+        while True:
+            self._check_orders(child)
+            self._check_limits()
+            line = child.next_line(timeout_s=_TICK_S)
+            if line is EndOfOutput or (line is None and gone):
+                return None
+            # Something may hold the output open after the child is gone: what is in the pipe is read, then no more.
+            gone = child.exited()
+            if line is OverlongLine:
+                raise RunnerCrashed(f"the runner said a line of more than {self._limits.line_bytes} bytes")
+            if isinstance(line, bytes):
+                verdict = self._hear(line)
+                if verdict is not None:
+                    return verdict
+            self._flush_in_time()
+
+    def _hear(self, line: bytes) -> ResultLine | ErrorLine | None:
+        self._last_word = time.monotonic()
+        self._lines += 1
+        if self._lines > self._limits.lines:
+            raise RunnerCrashed(f"the runner said more than {self._limits.lines} lines")
+        heard = parse_line(line)
+        if isinstance(heard, ResultLine | ErrorLine):
+            return heard
+        self._batch.append(heard)
+        return None
+
+    def _check_orders(self, child: Child | None = None) -> None:
+        order = self._keeper.order
+        if order == "lost":
+            raise LeaseLost
+        if order == "cancel":
+            raise Cancelled("the job was cancelled")
+        if self._supervisor.stopping.is_set():
+            raise WorkerStopping
+        if order == "stop" and child is not None and not self._stop_passed_on:
+            child.tell("stop")
+            self._stop_passed_on = True
+
+    def _check_limits(self) -> None:
+        now = time.monotonic()
+        if now - self._began > self._limits.wall_s:
+            raise TimeLimit(
+                f"the job ran longer than the {self._limits.wall_s:g} s that one attempt may take",
+                hint="Set `budget.seconds` below that limit.",
+            )
+        if now - self._last_word > self._limits.silence_s:
+            raise TimeLimit(
+                f"the runner said nothing for {self._limits.silence_s:g} s and counts as hung",
+                hint="Try a smaller model or less data; an operator can raise STERNA_RUNNER_SILENCE_S.",
+            )
+
+    def _flush_in_time(self) -> None:
+        if not self._batch:
+            self._batch_since = time.monotonic()
+        elif len(self._batch) >= BATCH_LINES or time.monotonic() - self._batch_since > BATCH_S:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._batch:
+            return
+        bodies, self._batch = self._batch, []
+        self._batch_since = time.monotonic()
+        if not self._supervisor.ledger.record(self._lease, bodies):
+            raise LeaseLost

@@ -1,0 +1,30 @@
+"""The one Celery task: claim an attempt of a job and supervise it.
+
+Celery acknowledges a message before the task runs, and keeps no result: what happened is in the ledger. A message that
+is late, repeated or about a job that moved on finds nothing to claim and is over at once.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from api_schemas import JobMessage
+from workers.context import WorkerContext
+
+_log = logging.getLogger(__name__)
+
+
+def run_job(context: WorkerContext, message: JobMessage) -> str:
+    """Claim and run one attempt.
+
+    Returns:
+        One word for the log: how it ended, or `not due`.
+    """
+    if context.stopping.is_set():
+        return "not due"  # what is still queued here is sent again to a worker that lives
+    lease = context.ledger.claim(message, worker_id=context.worker_id, lease_s=context.settings.lease_s)
+    if lease is None:
+        return "not due"
+    outcome = context.supervisor().run(lease)
+    _log.info("%s attempt %d: %s", message.job_id, message.attempt, outcome)
+    return outcome

@@ -1,0 +1,80 @@
+"""What every worker does between jobs, on Celery's own timer: says that it lives, and keeps the ledger moving.
+
+SQL is the truth and the queue may lose anything, so each worker also re-queues jobs whose lease ran out and sends the
+messages of jobs that wait unclaimed. All of it is safe to do from many workers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from celery import bootsteps
+from kombu.exceptions import OperationalError as BrokerError
+
+from api_schemas import JobMessage
+from api_schemas.queue import RUN_JOB_TASK
+from workers.context import WorkerContext, worker_context
+
+Send = Callable[[JobMessage], None]
+RESEND_LIMIT: Final = 100
+
+_log = logging.getLogger(__name__)
+
+
+def beat(context: WorkerContext, *, capacity: int) -> None:
+    """Say that this worker lives and how many jobs it takes at once."""
+    context.ledger.beat(context.worker_id, capacity=capacity)
+
+
+def reap(context: WorkerContext) -> None:
+    """Give jobs whose worker was lost another attempt, or fail them after the last."""
+    reaped = context.ledger.reap(max_attempts=context.settings.max_attempts)
+    if reaped:
+        _log.warning("%d jobs had lost their worker", reaped)
+
+
+def send_due(context: WorkerContext, send: Send) -> None:
+    """Send messages for jobs that wait and whose last message is old, lost or was never sent."""
+    for message in context.ledger.due(older_than_s=context.settings.resend_after_s, limit=RESEND_LIMIT):
+        try:
+            send(message)
+        except (BrokerError, OSError) as error:
+            _log.warning("could not send the message of %s: %s", message.job_id, error)
+            return
+
+
+class Upkeep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
+    """Puts the chores above on the worker's timer."""
+
+    requires = frozenset({"celery.worker.components:Timer", "celery.worker.components:Pool"})
+
+    def __init__(self, parent: Any, **options: Any) -> None:  # noqa: ANN401  celery has no types
+        super().__init__(parent, **options)
+        self._entries: list[Any] = []
+
+    def start(self, parent: Any) -> None:  # noqa: ANN401  celery has no types
+        """Begin at once and repeat; an error of the ledger is logged by the timer, which goes on."""
+
+        def send(message: JobMessage) -> None:
+            parent.app.send_task(RUN_JOB_TASK, kwargs=message.model_dump())
+
+        context = worker_context()
+        interval_s = min(context.settings.beat_s, context.settings.lease_s / 2)
+        chores: tuple[Callable[[], None], ...] = (
+            lambda: beat(context, capacity=parent.concurrency),
+            lambda: reap(context),
+            lambda: send_due(context, send),
+        )
+        for chore in chores:
+            parent.timer.call_after(0, chore)
+            self._entries.append(parent.timer.call_repeatedly(interval_s, chore))
+
+    def stop(self, parent: Any) -> None:  # noqa: ANN401, ARG002  celery's signature
+        """End the chores."""
+        for entry in self._entries:
+            entry.cancel()
+        self._entries.clear()
+
+    terminate = stop
