@@ -1,0 +1,90 @@
+"""Builds the command line from its commands, and is the one place where an error becomes words and an exit code.
+
+Results go to standard output, everything else (progress, tables of running work, errors) to standard error, so that
+`sterna … --json | jq` always works. Exit codes: 0 ok, 2 usage, 3 job failed, 4 acceptance missed, 5 time-out,
+6 auth or quota, 7 bad model, data or artifact; 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import sterna
+from sterna.cli.compress_command import compress_command
+from sterna.cli.file_commands import inspect_command, unpack_command, verify_command
+from sterna.cli.output import print_error
+from sterna.cli.serve_command import serve_command
+from sterna.cli.service_commands import (
+    cancel_command,
+    download_command,
+    events_command,
+    list_command,
+    status_command,
+    stop_command,
+    submit_command,
+    wait_command,
+)
+from sterna.errors import InvalidSpec, SternaError
+
+INTERRUPTED = 130
+_SERVICE = "Talk to a service (STERNA_URL, STERNA_API_KEY)"
+_FILES = "Files on this machine"
+
+app = typer.Typer(
+    name="sterna",
+    help="Make trained networks ternary, with exactly the share of zeros that you ask for.",
+    epilog="Exit codes: 0 ok · 2 usage · 3 job failed · 4 acceptance missed · 5 time-out · 6 auth or quota · "
+    "7 bad model, data or artifact.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("compress", rich_help_panel=_FILES)(compress_command)
+app.command("inspect", rich_help_panel=_FILES)(inspect_command)
+app.command("verify", rich_help_panel=_FILES)(verify_command)
+app.command("unpack", rich_help_panel=_FILES)(unpack_command)
+app.command("serve", rich_help_panel=_SERVICE)(serve_command)
+app.command("submit", rich_help_panel=_SERVICE)(submit_command)
+app.command("status", rich_help_panel=_SERVICE)(status_command)
+app.command("wait", rich_help_panel=_SERVICE)(wait_command)
+app.command("events", rich_help_panel=_SERVICE)(events_command)
+app.command("download", rich_help_panel=_SERVICE)(download_command)
+app.command("cancel", rich_help_panel=_SERVICE)(cancel_command)
+app.command("stop", rich_help_panel=_SERVICE)(stop_command)
+app.command("list", rich_help_panel=_SERVICE)(list_command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sterna {sterna.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Run the command line; ends the process."""
+    try:
+        app()
+    except SternaError as error:
+        print_error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe, such as `head`, has seen enough
+        sys.exit(0)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print_error(InvalidSpec(f"{where}{error.strerror or error}"))
+        sys.exit(InvalidSpec.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

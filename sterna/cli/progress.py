@@ -1,0 +1,81 @@
+"""The progress of one compression on standard error: a bar at a terminal, a line for each phase elsewhere."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from api_schemas import Job, ProgressPoint
+from api_schemas.events import EventBody, Message, PhaseChange
+from sterna.cli.output import stderr_console
+
+
+class JobProgress:
+    """Shows step, sparsity, α and loss for the length of a `with` block."""
+
+    def __init__(self) -> None:
+        self._console = stderr_console()
+        self._live = self._console.is_terminal
+        self._phase = ""
+        self._bar = Progress(
+            TextColumn("{task.description:<10}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[figures]}", markup=False),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._live,
+        )
+        self._task = self._bar.add_task("starting", total=1.0, figures="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def on_event(self, body: EventBody) -> None:
+        """Show an event of a compression in this process."""
+        if isinstance(body, PhaseChange):
+            self._enter(body.phase)
+        elif isinstance(body, ProgressPoint):
+            self._show(body.step / max(body.steps, 1), point_text(body))
+        elif isinstance(body, Message):
+            self._console.print(Text.assemble((f"{body.code}:", "yellow"), f" {body.text}"))
+
+    def on_job(self, job: Job) -> None:
+        """Show how a job of a service stands."""
+        self._enter(job.phase or job.state)
+        latest = ProgressPoint(step=job.progress.step, steps=job.progress.steps or 0, **job.latest.model_dump())
+        self._show(job.progress.fraction, point_text(latest) if latest.steps else "")
+
+    def _enter(self, phase: str) -> None:
+        if phase == self._phase:
+            return
+        self._phase = phase
+        self._bar.update(self._task, description=phase)
+        if not self._live:
+            self._console.print(phase, markup=False)
+
+    def _show(self, fraction: float, figures: str) -> None:
+        self._bar.update(self._task, completed=fraction, figures=figures)
+
+
+def point_text(point: ProgressPoint) -> str:
+    """`step 40/400  zeros 70.00%  α 0.512  loss 0.310`; what is not known is left out."""
+    words = [f"step {point.step}/{point.steps}"]
+    if point.sparsity is not None:
+        words.append(f"zeros {point.sparsity:.2%}")
+    if point.alpha is not None:
+        words.append(f"α {point.alpha:.3f}")
+    if point.loss is not None:
+        words.append(f"loss {point.loss:.4g}")
+    if point.metric is not None:
+        words.append(f"metric {point.metric:.4g}")
+    return "  ".join(words)

@@ -1,0 +1,175 @@
+"""`sterna serve`: service and worker on this machine, started and stopped together.
+
+Both run as children in sessions of their own: Ctrl-C reaches this process alone, which then asks both to end in order.
+What they write goes to `logs/` in the data folder.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import httpx
+import typer
+
+from sterna.errors import InvalidSpec, ServiceUnavailable
+
+START_S: Final = 60.0
+STOP_S: Final = 20.0
+_TICK_S: Final = 0.1
+_TAIL_BYTES: Final = 4000
+
+
+def serve_command(
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="0 takes a free one.", min=0, max=65535)] = 8000,
+    data_dir: Annotated[
+        Path,
+        typer.Option("--data-dir", envvar="STERNA_DATA_DIR", help="Where jobs and files are kept.", file_okay=False),
+    ] = Path("data"),
+) -> None:
+    """Run the service and a worker on this machine until Ctrl-C. No other server is needed."""
+    port = _chosen_port(host, port)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    data_dir = data_dir.resolve()
+    logs = data_dir / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"STERNA_DATA_DIR": str(data_dir)}
+    service = ("-m", "service", "--host", host, "--port", str(port))
+    worker = ("-m", "celery", "-A", "workers.celery_app", "worker", "-P", "threads", "-c", "1", "--loglevel", "INFO")
+    with _asked_to_stop() as stop, _both(service, worker, logs, environment) as children:
+        if _wait_until_ready(url, children, stop):
+            typer.echo(f"Sterna is listening on {url}")
+            _watch(children, stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One child and where it writes."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def check(self) -> None:
+        """Raise when it is gone.
+
+        Raises:
+            ServiceUnavailable: with the end of its log.
+        """
+        code = self.process.poll()
+        if code is None:
+            return
+        with self.log.open("rb") as log:
+            log.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
+            tail = log.read().decode(errors="replace").strip()
+        raise ServiceUnavailable(f"the {self.name} ended with {code}:\n{tail}", hint=f"The whole log is {self.log}.")
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set."""
+    stop = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _both(
+    service: Sequence[str], worker: Sequence[str], logs: Path, environment: Mapping[str, str]
+) -> Iterator[tuple[Part, ...]]:
+    """Start both children; at the end of the block neither runs."""
+    parts: list[Part] = []
+    try:
+        for name, command in (("service", service), ("worker", worker)):
+            log = logs / f"{name}.log"
+            with log.open("wb") as stream:
+                process = subprocess.Popen(
+                    (sys.executable, *command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    start_new_session=True,
+                )
+            parts.append(Part(name, process, log))
+        yield tuple(parts)
+    finally:
+        _stop(parts)
+
+
+def _stop(parts: Sequence[Part]) -> None:
+    """Ask all to end; kill what has not ended in time."""
+    for part in parts:
+        part.process.terminate()
+    deadline = time.monotonic() + STOP_S
+    for part in parts:
+        try:
+            part.process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            part.process.kill()
+            part.process.wait()
+
+
+def _wait_until_ready(url: str, parts: Sequence[Part], stop: threading.Event) -> bool:
+    """Wait for `/readyz`, which wants database, storage, broker and a worker.
+
+    Returns:
+        False when asked to stop meanwhile.
+
+    Raises:
+        ServiceUnavailable: a child ended, or it took too long.
+    """
+    deadline = time.monotonic() + START_S
+    last = "no answer"
+    while time.monotonic() < deadline:
+        for part in parts:
+            part.check()
+        try:
+            answer = httpx.get(f"{url}/readyz", timeout=5.0, trust_env=False)
+        except httpx.TransportError as error:
+            last = str(error)
+        else:
+            if answer.is_success:
+                return True
+            last = answer.text
+        if stop.wait(_TICK_S):
+            return False
+    raise ServiceUnavailable(f"not ready after {START_S:g} s: {last}", hint=f"The logs are in {parts[0].log.parent}.")
+
+
+def _watch(parts: Sequence[Part], stop: threading.Event) -> None:
+    while not stop.wait(_TICK_S):
+        for part in parts:
+            part.check()
+
+
+def _chosen_port(host: str, port: int) -> int:
+    """The port, or a free one for 0; one that is taken is refused before anything starts."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise InvalidSpec(
+                f"cannot listen on {host}:{port}: {error.strerror}",
+                hint="Choose another with --port; 0 takes a free one.",
+            ) from None
+        return int(probe.getsockname()[1])

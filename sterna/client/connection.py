@@ -1,0 +1,156 @@
+"""One HTTP connection to a service that may be restarted at any time.
+
+A request that never reached the service is sent again, whatever it asks; one whose answer was lost only if asking twice
+does no harm. Between tries the wait doubles, up to five seconds, until the patience ends.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from sterna.client.problems import problem_error
+from sterna.errors import InvalidSpec, ServiceUnavailable
+
+PATIENCE_S: Final = 30.0
+"""How long a service that does not answer is asked again."""
+ANSWER_S: Final = 60.0
+"""How long one answer may take, over and above what a `Prefer: wait` asks for."""
+
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 5.0
+_AWAY: Final = frozenset({502, 503, 504})
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Retry:
+    """Pauses between the tries of one request.
+
+    Attributes:
+        deadline: on the monotonic clock.
+    """
+
+    def __init__(self, patience_s: float) -> None:
+        self.deadline = time.monotonic() + patience_s
+        self._pause_s = _FIRST_PAUSE_S
+
+    def pause(self) -> bool:
+        """Wait before the next try; False at once when the patience is at its end."""
+        left_s = self.deadline - time.monotonic()
+        if left_s <= 0:
+            return False
+        # Clients that lost the same server must not all come back in the same moment.
+        time.sleep(min(left_s, self._pause_s * random.uniform(0.5, 1.0)))  # noqa: S311  no secret depends on it
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        return True
+
+
+class Connection:
+    """Sends requests and reads typed answers; problems are raised as the classes of `sterna.errors`."""
+
+    def __init__(self, url: str, api_key: str | None) -> None:
+        self.url = url.rstrip("/")
+        headers = {"Accept": "application/json"}
+        if api_key:
+            headers["Authorization"] = f"Bearer {api_key}"
+        try:
+            self._http = httpx.Client(base_url=self.url, headers=headers, timeout=ANSWER_S, follow_redirects=False)
+        except httpx.InvalidURL as error:
+            raise InvalidSpec(
+                f"{url!r} is no address: {error}", hint="Give one such as http://127.0.0.1:8000."
+            ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it."""
+        self._http.close()
+
+    def get(
+        self,
+        path: str,
+        answer: type[Model],
+        *,
+        params: Mapping[str, str | int] | None = None,
+        wait_s: float = 0.0,
+        patience_s: float = PATIENCE_S,
+    ) -> Model:
+        """GET, holding on for `wait_s` where the service can (`Prefer: wait`)."""
+        headers = {"Prefer": f"wait={wait_s:.0f}"} if wait_s >= 1 else {}
+        request = self._http.build_request("GET", path, params=params, headers=headers, timeout=ANSWER_S + wait_s)
+        return self._read(self._send(request, harmless=True, patience_s=patience_s), answer)
+
+    def post(self, path: str, answer: type[Model], *, harmless: bool = False, **body: Any) -> Model:  # noqa: ANN401  httpx's own arguments
+        """POST. `harmless` says that doing it twice is as good as once."""
+        return self._read(self._send(self._http.build_request("POST", path, **body), harmless=harmless), answer)
+
+    def put(self, path: str, content: bytes) -> None:
+        """PUT bytes; always safe to repeat."""
+        headers = {"Content-Type": "application/octet-stream"}
+        self._send(self._http.build_request("PUT", path, content=content, headers=headers), harmless=True)
+
+    @contextmanager
+    def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+        """GET without reading the body; one try, and transport errors of httpx come through."""
+        with self._http.stream("GET", path, headers=dict(headers)) as response:
+            if response.is_error:
+                response.read()
+                raise problem_error(response)
+            yield response
+
+    def unavailable(self, error: Exception | str) -> ServiceUnavailable:
+        """What to raise when the patience is at its end."""
+        reason = str(error) or type(error).__name__
+        return ServiceUnavailable(
+            f"{self.url} does not answer: {reason}",
+            hint="Check the address (STERNA_URL) and that the service runs: `sterna serve` starts one here.",
+        )
+
+    def _send(self, request: httpx.Request, *, harmless: bool, patience_s: float = PATIENCE_S) -> httpx.Response:
+        retry = Retry(patience_s)
+        while True:
+            trouble: httpx.TransportError | str
+            try:
+                response = self._http.send(request)
+            except httpx.UnsupportedProtocol as error:
+                raise InvalidSpec(f"{self.url!r}: {error}", hint="Give an address with http:// or https://.") from None
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                trouble = error
+            except httpx.TransportError as error:
+                if not harmless:
+                    raise self.unavailable(error) from None
+                trouble = error
+            else:
+                if not (harmless and response.status_code in _AWAY):
+                    return _checked(response)
+                trouble = f"it answered {response.status_code}"
+            if not retry.pause():
+                raise self.unavailable(trouble)
+
+    def _read(self, response: httpx.Response, answer: type[Model]) -> Model:
+        try:
+            return answer.model_validate_json(response.content)
+        except ValidationError:
+            raise ServiceUnavailable(
+                f"{response.request.url} answered with something that is no {answer.__name__}",
+                hint="Check that the address is that of a Sterna service, of a version that this client knows.",
+            ) from None
+
+
+def _checked(response: httpx.Response) -> httpx.Response:
+    if not response.is_success:
+        raise problem_error(response)
+    return response

@@ -1,0 +1,53 @@
+"""Sends one file in parts: only what the service lacks, each part again until it arrives."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from api_schemas import Upload, UploadRequest
+from sterna.client.connection import Connection
+from sterna.errors import InputError
+
+_BLOCK = 2**20
+OnProgress = Callable[[int, int], None]
+"""Hears (bytes done, bytes in all)."""
+
+
+def upload_file(connection: Connection, path: Path, on_progress: OnProgress) -> Upload:
+    """Send a file and have its digest checked; a file that the service knows is not sent again.
+
+    Raises:
+        InputError: the file is empty.
+    """
+    size_bytes = path.stat().st_size
+    if size_bytes == 0:
+        raise InputError(f"{path} is empty", hint="Export the model or save the data again.")
+    request = UploadRequest(filename=path.name[-255:], bytes=size_bytes, sha256=file_sha256(path))
+    upload = connection.post("/v1/uploads", Upload, harmless=True, json=request.model_dump())
+    if upload.complete:
+        on_progress(size_bytes, size_bytes)
+        return upload
+    _send_parts(connection, path, upload, on_progress)
+    return connection.post(f"/v1/uploads/{upload.id}/complete", Upload, harmless=True)
+
+
+def file_sha256(path: Path) -> str:
+    """The digest of a file, in lower-case hexadecimal, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _send_parts(connection: Connection, path: Path, upload: Upload, on_progress: OnProgress) -> None:
+    done = upload.bytes - sum(_part_size(upload, n) for n in upload.missing_parts)
+    with path.open("rb") as file:
+        for n in upload.missing_parts:
+            file.seek(n * upload.part_bytes)
+            connection.put(f"/v1/uploads/{upload.id}/parts/{n}", file.read(upload.part_bytes))
+            done += _part_size(upload, n)
+            on_progress(done, upload.bytes)
+
+
+def _part_size(upload: Upload, n: int) -> int:
+    return min(upload.part_bytes, upload.bytes - n * upload.part_bytes)

@@ -1,0 +1,41 @@
+import subprocess
+import sys
+
+import pytest
+
+import sterna as package
+
+COMMANDS = (
+    "compress inspect verify unpack serve submit status wait events download cancel stop list".split()  # noqa: SIM905  reads better
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(sterna, command):
+    done = sterna(command, "--help")
+    assert done.code == 0
+    assert "--help" in done.out
+    assert len(done.out) > 300
+
+
+def test_help_lists_every_command_and_the_exit_codes(sterna):
+    done = sterna("--help")
+    assert all(command in done.out for command in COMMANDS)
+    assert "4 acceptance missed" in done.out
+
+
+def test_version(sterna):
+    assert sterna("--version").out == f"sterna {package.__version__}\n"
+
+
+def test_as_a_module_and_without_torch(tiny):
+    wall = "import sys; sys.modules['torch'] = None; sys.argv = ['sterna', *sys.argv[1:]]"
+    script = f"{wall}; from sterna.cli import main; main()"
+    for arguments, code in ((["inspect", tiny.model], 0), (["compress", tiny.model, "-s", "0.5", "-o", "x.sterna"], 2)):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, done.stderr
+        assert code == 0 or "needs torch" in done.stderr
+    done = subprocess.run([sys.executable, "-m", "sterna.cli", "--version"], capture_output=True, check=True)
+    assert done.stdout.startswith(b"sterna ")

@@ -1,0 +1,163 @@
+"""`sterna serve` for real, and the commands that talk to it: what a user types, from start to stop."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sterna.artifact import Artifact
+from sterna.cli.serve_command import STOP_S
+
+
+@contextmanager
+def serving(folder, *arguments):
+    output = folder / "serve.out"
+    with output.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sterna.cli", "serve", "--data-dir", str(folder / "data"), *arguments],
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"STERNA_LEASE_S": "2"},
+        )
+    try:
+        yield process, output
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(timeout=40)
+
+
+def listening(process, output):
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and process.poll() is None:
+        found = re.fullmatch(r"Sterna is listening on (http://127\.0\.0\.1:\d+)\n", output.read_text())
+        if found:
+            return found[1]
+        time.sleep(0.05)
+    raise AssertionError(output.read_text())
+
+
+def children_of(pid):
+    stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
+    fields = [(int(stat.split()[0]), stat.rsplit(")", 1)[1].split()) for stat in stats]
+    return [child for child, (state, parent, *_) in fields if int(parent) == pid and state != "Z"]
+
+
+def alive(pids):
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("serve"), "--port", "0") as (process, output):
+        yield listening(process, output)
+
+
+@pytest.fixture
+def at_service(sterna, service, monkeypatch):
+    monkeypatch.setenv("STERNA_URL", service)
+    return sterna
+
+
+def test_the_way_of_a_job(at_service, tiny, tmp_path):
+    submitted = at_service(
+        "submit", tiny.model, "--data", tiny.data, "-s", 0.5, "--epochs", 2, "--label", "team=vision", "--json"
+    )
+    job = json.loads(submitted.out)
+    assert (submitted.code, job["spec"]["budget"]["epochs"], job["labels"]) == (0, 2.0, {"team": "vision"})
+
+    waited = at_service("wait", job["id"], "--timeout", 90)
+    assert waited.code == 0, waited.err
+    assert "sparsity   50.0000%" in waited.out
+    status = json.loads(at_service("status", job["id"], "--json").out)
+    assert (status["state"], status["result"]["sparsity"]) == ("succeeded", 0.5)
+
+    fetched = at_service("download", job["id"], "-o", tmp_path, "--json")
+    assert json.loads(fetched.out) == {
+        "path": str(tmp_path / "model.sterna"),
+        "bytes": status["result"]["artifact_bytes"],
+    }
+    with Artifact.open(tmp_path / "model.sterna") as artifact:
+        artifact.verify()
+        assert artifact.sparsity == 0.5
+
+    events = [json.loads(line) for line in at_service("events", job["id"], "--follow", "--json").out.splitlines()]
+    assert [event["id"] for event in events] == list(range(1, len(events) + 1))
+    assert events[-1]["body"]["state"] == "succeeded"
+    assert "succeeded (attempt 1)" in at_service("events", job["id"]).out
+    listed = json.loads(at_service("list", "--label", "team=vision", "--json").out)
+    assert [one["id"] for one in listed["jobs"]] == [job["id"]]
+    assert job["id"] in at_service("list").out
+    assert at_service("cancel", job["id"]).code == 2
+
+
+def test_cancel_within_seconds_and_the_exit_codes_of_a_wait(at_service, tiny):
+    job_id = at_service("submit", tiny.model, "--data", tiny.data, "-s", 0.5, "--seconds", 600).out.strip()
+    assert at_service("wait", job_id, "--timeout", 0.2).code == 5
+    assert at_service("cancel", job_id).code == 0
+    waited = at_service("wait", job_id, "--timeout", 30)
+    assert waited.code == 3
+    assert "error[CANCELLED]" in waited.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["status", "job_x"], 2, "error[NOT_FOUND]"),
+        (["list", "--label", "nonsense"], 2, "KEY=VALUE"),
+        (["list", "--state", "asleep"], 2, "error[INVALID_SPEC]"),
+        (["submit", __file__, "-s", "0.5"], 7, "error[UNSUPPORTED_FORMAT]"),
+    ],
+)
+def test_refusals_of_the_service_are_printed_in_words(at_service, arguments, code, words):
+    done = at_service(*arguments)
+    assert (done.code, done.out) == (code, "")
+    assert words in done.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_everything_in_order(tmp_path, number):
+    with serving(tmp_path, "--port", "0") as (process, output):
+        listening(process, output)
+        children = children_of(process.pid)
+        assert len(children) == 2
+        began = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(timeout=40) == 0
+        assert time.monotonic() - began < STOP_S, "they were killed"
+    assert alive(children) == []
+
+
+def test_a_child_that_dies_takes_the_other_with_it_and_its_log_is_shown(tmp_path):
+    with serving(tmp_path, "--port", "0") as (process, output):
+        listening(process, output)
+        children = children_of(process.pid)
+        os.kill(max(children), signal.SIGKILL)  # the worker: it was started last
+        assert process.wait(timeout=40) == 3
+    assert alive(children) == []
+    text = output.read_text()
+    assert "error[SERVICE_UNAVAILABLE]: the worker ended with -9" in text
+    assert "ready." in text  # of celery's log
+
+
+def test_a_port_that_is_taken_is_refused_at_once(sterna, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = sterna("serve", "--data-dir", tmp_path / "data", "--port", taken.getsockname()[1])
+    assert done.code == 2
+    assert "error[INVALID_SPEC]: cannot listen" in done.err
+
+
+def test_an_address_that_others_reach_is_refused_with_the_reason(tmp_path):
+    with serving(tmp_path, "--port", "0", "--host", "0.0.0.0") as (process, output):  # noqa: S104  to see it refused
+        assert process.wait(timeout=60) == 3
+    assert "refusing to listen on 0.0.0.0" in output.read_text()
