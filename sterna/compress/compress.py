@@ -8,6 +8,7 @@ file.
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from sterna.artifact import ArtifactContents, TernaryTensor, write_artifact
 from sterna.compress.plan import Plan, choose_objective, plan_steps
 from sterna.compress.report import describe, file_reference, manifest_report
 from sterna.compress.samples import TrainingData, load_samples
-from sterna.errors import AcceptanceMissed, Cancelled
+from sterna.errors import AcceptanceMissed, Cancelled, TrainingDiverged
 from sterna.export import EXPORTS
 from sterna.graph import Network
 from sterna.intake import ModelInspection, preflight, read_data, read_model
@@ -160,6 +161,11 @@ class _Job:
         packed = load_module(self.artifact_path)
         teacher = build_module(read_model(self.model_path)).eval() if plan.objective.teacher else None
         ternary = evaluate(packed, data.held_out, plan.objective, teacher=teacher)
+        if not math.isfinite(ternary):
+            raise TrainingDiverged(
+                f"the {plan.objective.metric} of the packed network is {ternary}",
+                hint="Ask for a lower sparsity, or check the scale of the data.",
+            )
         metric = Metric(
             name=plan.objective.metric,
             baseline=baseline,

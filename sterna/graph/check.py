@@ -1,8 +1,7 @@
 """What every graph must be, whoever made it; readers of models and of artifacts ask the same.
 
-A graph that passes can be walked without surprises: operators and arguments are on the allow-list, each
-    reference names
-something that came before, names are dotted identifiers, counts and depths are bounded. Whether shapes fit is
+A graph that passes can be walked without surprises: operators and arguments are on the allow-list, each reference
+names something that came before, names are dotted identifiers, counts and depths are bounded. Whether shapes fit is
 left to the first run, because only the runtime knows.
 """
 

@@ -1,9 +1,8 @@
 """Which tensors are weights of layers, and which of them can be made ternary.
 
 A tensor is a weight where an operator of the allow-list takes it as one. It can be made ternary when every
-use of it is such a use, along the same output-channel axis: its scale then means one thing. A weight that two
-layers share is listed
-once, with the kinds of both: making it ternary changes both.
+use of it is such a use, along the same output-channel axis: its scale then means one thing. A weight that two layers
+share is listed once, with the kinds of both: making it ternary changes both.
 """
 
 from __future__ import annotations
@@ -24,8 +23,7 @@ class Layer:
 
     Attributes:
         name: original name of the tensor.
-        kind: `linear`, `conv`, `conv_transpose`, `embedding`; joined by `+` where layers of several kinds
-            share it.
+        kind: `linear`, `conv`, `conv_transpose`, `embedding`; joined by `+` where several share it.
         shape: sizes.
         weights: number of elements.
         channel_axis: output-channel axis, from 0.

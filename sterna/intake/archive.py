@@ -1,11 +1,10 @@
 """Zip archives from strangers: the directory is checked before any member is touched.
 
 The standard library reads the directory; nothing is ever extracted. Refused are encrypted members, methods
-other than stored (and deflated, where the caller allows it), two members of one name, absolute names and
-`..`, members outside the
-file, members that overlap, and local headers that name another member than the directory does: two readers of
-    such a file
-would see two different contents. A stored member is a slice of the mapped file and costs no memory.
+other than stored (and deflated, where the caller allows it), two members of one name, absolute names and `..`,
+members outside the file, members that overlap, and local headers that name another member than the directory does:
+two readers of such a file would see two different contents. A stored member is a slice of the mapped file and costs
+no memory.
 """
 
 from __future__ import annotations

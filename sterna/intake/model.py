@@ -14,8 +14,7 @@ def read_model(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) ->
     """Read a model, whatever its format; nothing in it is executed.
 
     The bytes of all tensors are read once to see that they are undamaged, and stay in the file: the arrays of the
-        result
-    are mapped and read-only.
+    result are mapped and read-only.
 
     Raises:
         UnsupportedFormat, ModelVersionUnsupported: it is nothing that is read; the hint says how to export it.

@@ -1,9 +1,8 @@
 """A network as data becomes a torch module that runs, trains and is saved like any other.
 
 The module walks the nodes of the graph and calls one function of the explicit table for each: an interpreter. Nothing
-    is
-generated, compiled or evaluated, so no name of a stranger's file ever becomes code (docs/decisions/0001). Parameters
-and buffers lie in a tree of plain modules under their original names, so `state_dict`, `named_parameters`,
+is generated, compiled or evaluated, so no name of a stranger's file ever becomes code (docs/decisions/0001).
+Parameters and buffers lie in a tree of plain modules under their original names, so `state_dict`, `named_parameters`,
 `torch.func.functional_call` and optimisers see what they would see in the original.
 
 `train()` and `eval()` set the mode of every dropout and batch normalisation at once, whatever the export recorded. A
@@ -90,8 +89,7 @@ class RebuiltNetwork(nn.Module):
             return values[argument.name]
         if isinstance(argument, TensorRef):
             owner, leaf = self._sterna_owners[argument.name]
-            # Not by attribute: the dictionaries are what functional_call and .to() change, and all they hold is
-            # tensors.
+            # Not by attribute: functional_call and .to() change these dictionaries, and all they hold is tensors.
             parameter = owner._parameters.get(leaf)
             return owner._buffers[leaf] if parameter is None else parameter
         if isinstance(argument, tuple):
