@@ -8,12 +8,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from ipaddress import ip_address
 from pathlib import Path
 
 import uvicorn
 
 from service.app import create_app
+from service.origin import is_loopback
 from storage import Settings
 
 USAGE_ERROR = 2
@@ -36,16 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Long polls may be open when the service is told to end; they are cut off rather than waited for.
     uvicorn.run(create_app(settings), host=options.host, port=options.port, timeout_graceful_shutdown=5)
     return 0
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach that address; names other than localhost are not resolved, so no."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _parser() -> argparse.ArgumentParser:

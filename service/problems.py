@@ -40,6 +40,7 @@ STATUS_OF: tuple[tuple[type[errors.SternaError], int], ...] = (
 
 CODE_OF: Mapping[int, str] = {
     400: "MALFORMED_REQUEST",
+    403: errors.AccessDenied.code,
     404: errors.NotFound.code,
     405: "METHOD_NOT_ALLOWED",
     409: errors.Conflict.code,

@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=16_384 * MIB, ge=1)
     max_multipart_bytes: int = Field(default=256 * MIB, ge=1)
     max_json_bytes: int = Field(default=MIB, ge=1)
+    allowed_hosts: tuple[str, ...] = Field(default=(), description="Names of the service besides this machine's own.")
     max_wait_s: float = Field(default=60, ge=0, description="The longest that `Prefer: wait` holds a request.")
 
     @model_validator(mode="after")

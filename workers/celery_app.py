@@ -39,10 +39,16 @@ def run_job(job_id: str, attempt: int) -> None:
     tasks.run_job(worker_context(), JobMessage(job_id=job_id, attempt=attempt))
 
 
+@signals.worker_init.connect  # type: ignore[untyped-decorator]  # celery has no types
+def open_context(**_: Any) -> None:  # noqa: ANN401  celery's signature
+    """Make the folders and open ledger and blobs before the worker listens, so that a wrong address ends it at once."""
+    worker_context()
+
+
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]  # celery has no types
 def stop_children(**_: Any) -> None:  # noqa: ANN401  celery's signature
     """Tell every supervisor of this process to end its child and release its lease. Runs inside a signal handler."""
     worker_context().stopping.set()
 
 
-app = create_app(Settings().prepared())
+app = create_app(Settings())

@@ -21,7 +21,6 @@ from sterna.errors import (
     SternaError,
 )
 
-
 # The module itself is the list: a subclass that some program derives for its own use is not of the wire contract.
 ERRORS: Final[Mapping[str, type[SternaError]]] = {
     kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, SternaError)

@@ -12,7 +12,7 @@ from storage import Settings
 
 async def ask(app):
     async with app.router.lifespan_context(app):
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
             return [(await client.get(path)).status_code for path in ("/livez", "/v1/jobs", "/readyz")]
 
 print(asyncio.run(ask(create_app(Settings(data_dir=Path(sys.argv[1]))))))

@@ -6,7 +6,8 @@ import sys
 import httpx
 import pytest
 
-from service.__main__ import is_loopback, main
+from service.__main__ import main
+from service.origin import is_loopback
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost"])

@@ -100,7 +100,7 @@ def test_a_fault_tells_nothing_of_the_inside(broken, refused, path, status, code
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(broken, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.get(path)
 
     answer = asyncio.run(ask())

@@ -64,6 +64,12 @@ def house(tmp_path):
     print(house.log())  # shown by pytest with a failure
 
 
+def test_importing_the_application_makes_nothing(tmp_path):
+    environment = os.environ | {"STERNA_DATA_DIR": str(tmp_path / "data")}
+    subprocess.run([sys.executable, "-c", "import workers.celery_app"], env=environment, check=True)
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_worker_with_torch_blocked_runs_a_sent_job_and_shuts_down(house, eventually):
     job_id = house.submit()
     house.send(job_id=job_id, attempt=1)
