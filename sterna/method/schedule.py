@@ -38,7 +38,7 @@ class Moment:
 def moment(config: TernariseConfig, step: int) -> Moment:
     """What is in force at `step`, 0 ≤ step < config.steps."""
     done = step / config.steps
-    rate = 0.5 * (1.0 + math.cos(math.pi * done))
+    rate = cosine(done)
     if config.method == "ste":
         return Moment(1.0, 0.0, 1.0 - (1.0 - _ramp(done, 0.0, 0.5 * config.landing_share)) ** 3, rate)
     hardness = _ramp(done, 0.0, config.homotopy_share)
@@ -49,6 +49,11 @@ def moment(config: TernariseConfig, step: int) -> Moment:
 def landing_step(config: TernariseConfig) -> int:
     """The step before which the codes become final."""
     return min(config.steps - 1, round(config.steps * config.landing_share))
+
+
+def cosine(done: float) -> float:
+    """From 1 at 0 to 0 at 1, along half a cosine."""
+    return 0.5 * (1.0 + math.cos(math.pi * done))
 
 
 def _ramp(x: float, start: float, end: float) -> float:

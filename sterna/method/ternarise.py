@@ -26,7 +26,7 @@ from sterna.method.evaluation import target_of
 from sterna.method.latent import LatentWeights
 from sterna.method.objective import Objective
 from sterna.method.recovery import renew_statistics
-from sterna.method.schedule import Moment, landing_step, moment
+from sterna.method.schedule import Moment, cosine, landing_step, moment
 from sterna.method.wdr import wdr_slope
 
 
@@ -151,22 +151,21 @@ class _Run:
             self._optimise(self.latent.weights(self.threshold, now.hardness), now.rate)
             if now.strength > 0:
                 self._damp(now.strength)
-            if (locking or step == landing - 1) and self._order(on_step, now, "search") == "stop":
+            if (locking or step == landing - 1) and self._order(on_step, now.strength, "search") == "stop":
                 break
         self.threshold = self.lock.threshold(self.latent.v.detach())
         self.codes = self.lock.land(self.latent.v.detach())
         return self.steps_done
 
     def recover(self, on_step: Callable[[Point], Order], first_step: int) -> None:
-        """Train everything but the codes. After an early stop this is as short as the schedule's own recovery."""
+        """Train everything but the codes, as long as the schedule says, from the learning rate at landing to zero."""
         self.latent.v.requires_grad_(False)
-        landing = landing_step(self.config)
-        length = min(self.config.steps - landing, max(1, first_step))
-        for step in range(landing, landing + length):
-            now = moment(self.config, step)
-            self._optimise(self.latent.weights_of(self.codes), now.rate)
-            if step % self.config.lock_every == 0 or step == landing + length - 1:
-                self._order(on_step, Moment(1.0, 0.0, 1.0, now.rate), "recover")
+        length = self.config.steps - landing_step(self.config)
+        start = moment(self.config, first_step).rate
+        for step in range(length):
+            self._optimise(self.latent.weights_of(self.codes), start * cosine(step / length))
+            if step % self.config.lock_every == 0 or step == length - 1:
+                self._order(on_step, 0.0, "recover")
 
     def install(self) -> None:
         """Write W = s·codes into the network."""
@@ -195,7 +194,7 @@ class _Run:
             alpha = 2.0 * self.threshold.square()
             self.latent.v.sub_(wdr_slope(self.latent.v, alpha), alpha=strength)
 
-    def _order(self, on_step: Callable[[Point], Order], now: Moment, phase: Literal["search", "recover"]) -> Order:
+    def _order(self, on_step: Callable[[Point], Order], strength: float, phase: Literal["search", "recover"]) -> Order:
         """Report and ask. Only here do figures leave the device, so that steps in between need not wait for it."""
         loss = float(self.loss)
         if not math.isfinite(loss):
@@ -211,7 +210,7 @@ class _Run:
             loss=loss,
             sparsity=zeros,
             alpha=mean_alpha(self.threshold),
-            strength=now.strength,
+            strength=strength,
             phase=phase,
         )
         order = on_step(point)
