@@ -10,7 +10,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from service.problems import HttpRefusal, invalid_fields
+from service.problems import FIELDS_HINT, HttpRefusal, invalid_fields
 
 # Writing happens in a thread; a piece of this size makes the change of thread cheap.
 _PIECE_BYTES = 2**20
@@ -90,4 +90,4 @@ def parse_json(model: type[M], text: bytes) -> M:
     except ValidationError as error:
         fields = invalid_fields(error)
         detail = "; ".join(f"{field.pointer or 'the body'}: {field.detail}" for field in fields[:3])
-        raise HttpRefusal(422, detail, fields=fields) from None
+        raise HttpRefusal(422, detail, hint=FIELDS_HINT, fields=fields) from None

@@ -30,6 +30,7 @@ from sterna.errors import Conflict, NotFound
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 LOOK_AGAIN_S = "2"
+SPEC_HINT = """Send a JSON object such as {"target_sparsity": 0.7}."""
 _MOST_JOBS = 200
 _MOST_EVENTS = 1000
 _NO_UPLOAD = "upl_" + "0" * 32
@@ -148,9 +149,9 @@ def _form_spec(text: bytes) -> JobSpec:
     try:
         fields: Any = from_json(text)
     except ValueError as error:
-        raise HttpRefusal(422, f"the field 'spec' is not JSON: {error}") from None
+        raise HttpRefusal(422, f"the field 'spec' is not JSON: {error}", hint=SPEC_HINT) from None
     if not isinstance(fields, dict):
-        raise HttpRefusal(422, "the field 'spec' must be a JSON object")
+        raise HttpRefusal(422, "the field 'spec' must be a JSON object", hint=SPEC_HINT)
     for name in ("model", "data"):
         if name in fields:
             detail = f"in a form {name!r} is a file, the spec must not name an upload for it"

@@ -26,6 +26,8 @@ from sterna import errors
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_S = "5"
 _MOST_FIELDS = 100
+_LONGEST_VALUE = 60
+FIELDS_HINT = "/docs and /openapi.json say what each field may hold."
 
 # The first class that fits decides, so the special comes before the general.
 STATUS_OF: tuple[tuple[type[errors.SternaError], int], ...] = (
@@ -102,11 +104,19 @@ def add_problem_handlers(app: FastAPI, *, routers: Sequence[APIRouter] = ()) -> 
 
 
 def invalid_fields(error: ValidationError | RequestValidationError) -> tuple[FieldProblem, ...]:
-    """What pydantic found, as JSON pointers; the values that were sent are not repeated."""
+    """What pydantic found, as JSON pointers; of the values that were sent only short plain ones are repeated."""
     return tuple(
-        FieldProblem(pointer=_pointer(found["loc"]), detail=str(found["msg"]))
+        FieldProblem(pointer=_pointer(found["loc"]), detail=f"{found['msg']}{_found_value(found)}")
         for found in error.errors()[:_MOST_FIELDS]
     )
+
+
+def _found_value(found: Mapping[str, Any]) -> str:
+    value = found.get("input")
+    if found["type"] in {"missing", "extra_forbidden"} or not isinstance(value, str | int | float):
+        return ""
+    shown = ascii(value)
+    return f", found {shown}" if len(shown) <= _LONGEST_VALUE else ""
 
 
 def problem_response(
@@ -152,7 +162,9 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     fields = invalid_fields(error)
     detail = "; ".join(f"{field.pointer}: {field.detail}" for field in fields[:3])
-    return problem_response(request, new_problem(422, detail or "the request is not valid", errors=fields))
+    return problem_response(
+        request, new_problem(422, detail or "the request is not valid", hint=FIELDS_HINT, errors=fields)
+    )
 
 
 async def _on_framework_error(request: Request, error: Exception) -> Response:

@@ -106,3 +106,13 @@ def test_a_fault_tells_nothing_of_the_inside(broken, refused, path, status, code
     answer = asyncio.run(ask())
     refused(answer, status, code)
     assert "secret" not in answer.text
+
+
+def test_a_wrong_field_says_what_was_found_what_is_allowed_and_where_to_look(service):
+    spec = '{"target_sparsity": 1.5, "seed": "' + "x" * 500 + '", "extra": 1}'
+    answer = service.http.post("/v1/jobs", files={"model": b"x", "spec": (None, spec)}).json()
+    details = {field["pointer"]: field["detail"] for field in answer["errors"]}
+    assert details["/target_sparsity"] == "Input should be less than 1, found 1.5"
+    assert "x" * 60 not in details["/seed"]
+    assert details["/extra"] == "Extra inputs are not permitted"
+    assert "/openapi.json" in answer["hint"]
