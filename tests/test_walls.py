@@ -11,7 +11,7 @@ import sys
 class Wall:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {blocked!r}:
-            raise ImportError(f"{{name}} is on the other side of the wall")
+            raise ModuleNotFoundError(f"{{name}} is on the other side of the wall", name=name)
 
 sys.meta_path.insert(0, Wall())
 {body}
@@ -29,7 +29,7 @@ LIGHT = {"httpx", "pydantic", "typer", "rich", "safetensors", "onnx", "transform
         ("import sterna.artifact", TRAINING | SERVER | LIGHT),
         ("import sterna.intake", TRAINING | SERVER | LIGHT),
         ("import sterna.client", TRAINING | SERVER),
-        ("import sterna.cli", TRAINING | SERVER),
+        ("import sterna.cli.main", TRAINING | SERVER),
         ("import sterna.method", SERVER | LIGHT),
         ("import service.app; service.app.create_app", TRAINING),
         ("import workers.celery_app, workers.tasks, workers.supervisor, workers.upkeep", TRAINING),
@@ -49,3 +49,12 @@ def test_the_wall_stands():
         check=False,
     )
     assert "torch is on the other side of the wall" in done.stderr
+
+
+def test_the_command_says_which_extra_it_needs():
+    body = "from sterna.cli import main; main()"
+    script = BLOCK.format(blocked=TRAINING | SERVER | LIGHT, body=body)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "needs typer" in done.stderr
+    assert "extra 'client'" in done.stderr
