@@ -134,7 +134,7 @@ def table(outcomes: list[Outcome]) -> Table:
         "held-out accuracy before": lambda one: f"{metric_of(one).baseline:.4f}",
         "held-out accuracy after, of the file": lambda one: f"{one.measured:.4f}",
         "bits per weight": lambda one: f"{one.result.bits_per_weight:.3f}",
-        "entropy bound at that sparsity": lambda one: f"{one.result.entropy_bits_per_weight:.3f}",
+        "entropy at overall sparsity": lambda one: f"{one.result.entropy_bits_per_weight:.3f}",
         "bytes before": lambda one: f"{one.result.model_bytes:,}",
         "bytes after, everything included": lambda one: f"{one.result.artifact_bytes:,}",
         "ratio": lambda one: f"{one.result.ratio:.1f}×",

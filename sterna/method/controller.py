@@ -2,8 +2,7 @@
 
 A weight is zero when |v| ≤ τ = √(α/2) (see `wdr`). Setting τ to the target quantile of |v| makes the rounded network
 have exactly the wanted zeros *now*; doing it again every few steps keeps it there while the weights move. No
-integrator has to wind up, so there is nothing to tune and nothing to saturate: METHOD in docs/method.md compares it
-with a PI controller.
+integrator has to wind up, so there is nothing to tune and nothing to saturate.
 
 With granularity `global` there is one α for the network; with `layer` each layer has its own.
 """
