@@ -8,9 +8,10 @@ left to the first run, because only the runtime knows.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from math import prod
 
-from sterna.errors import ModelCorrupt, ModelTooLarge, ModelUnsafe, OperatorUnsupported
+from sterna.errors import InputError, ModelCorrupt, ModelTooLarge, ModelUnsafe, OperatorUnsupported
 from sterna.graph.dtypes import DTYPES
 from sterna.graph.network import Argument, Dtype, Graph, Input, Node, TensorInfo, TensorRef, ValueRef
 from sterna.graph.operators import OPERATORS
@@ -22,6 +23,7 @@ MAX_OUTPUTS_PER_NODE = 4096
 MAX_LIST = 4096
 MAX_LIST_DEPTH = 3
 MAX_DIMENSIONS = 16
+MAX_SIZE = 2**48
 MAX_NAME_CHARACTERS = 512
 MAX_TEXT_CHARACTERS = 64
 MAX_INTEGER = 2**63 - 1
@@ -70,6 +72,26 @@ def quoted(name: str) -> str:
     return repr(name if len(name) <= 80 else name[:80] + "…")
 
 
+def check_shape(name: str, shape: Sequence[int | None], refusal: type[InputError], *, hint: str = "") -> None:
+    """Raise unless an array could have that shape.
+
+    Args:
+        name: of the array, for the message.
+        shape: sizes; None where a size may differ.
+        refusal: the error to raise.
+        hint: of the error.
+    """
+    sizes = [size for size in shape if size is not None]
+    sound = len(shape) <= MAX_DIMENSIONS and all(0 <= size <= MAX_SIZE for size in sizes)
+    # An axis of size 0 excuses nothing: numpy multiplies the others all the same, and overflows.
+    if not sound or prod(size for size in sizes if size) > MAX_SIZE:
+        raise refusal(
+            f"{quoted(name)} has a shape that no array has: {quoted(str(tuple(shape)))}; at most {MAX_DIMENSIONS} axes"
+            f" of together {MAX_SIZE} elements are read",
+            hint=hint,
+        )
+
+
 def _check_counts(graph: Graph) -> None:
     for what, count, most in (
         ("nodes", len(graph.nodes), MAX_NODES),
@@ -110,14 +132,12 @@ def _check_tensor(name: str, info: TensorInfo) -> None:
     if info.kind not in {"parameter", "buffer", "constant"}:
         raise ModelCorrupt(f"{quoted(name)} is a {info.kind!r}; a tensor is a parameter, a buffer or a constant")
     _check_dtype(info.dtype)
-    if len(info.shape) > MAX_DIMENSIONS or not all(_is_size(size) for size in info.shape):
-        raise ModelCorrupt(f"{quoted(name)} has a shape that no tensor has")
+    check_shape(name, info.shape, ModelCorrupt)
 
 
 def _check_input(item: Input) -> None:
     _check_dtype(item.dtype)
-    if len(item.shape) > MAX_DIMENSIONS or not all(size is None or _is_size(size) for size in item.shape):
-        raise ModelCorrupt(f"input {quoted(item.name)} has a shape that no tensor has")
+    check_shape(item.name, item.shape, ModelCorrupt)
 
 
 def _check_node(node: Node, graph: Graph, known: set[str]) -> None:
@@ -174,7 +194,3 @@ def _check_dtype(name: str) -> None:
             f"the network uses the element type {quoted(name)}; read are {', '.join(DTYPES)}",
             hint="Convert the network with .float() before exporting it.",
         )
-
-
-def _is_size(size: int) -> bool:
-    return 0 <= size <= 2**48

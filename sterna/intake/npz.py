@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sterna.errors import DataCorrupt, DataTooLarge, DataUnsafe
-from sterna.graph.check import MAX_DIMENSIONS, quoted
+from sterna.graph.check import check_shape, quoted
 from sterna.intake.archive import Archive
 from sterna.intake.limits import DATA, Limits
 
@@ -65,7 +65,7 @@ def _read_array(archive: Archive, opened: zipfile.ZipFile, member: str) -> NDArr
         with opened.open(member) as stream:
             shape, fortran, dtype = _read_header(stream, member)
             start = stream.tell()
-            _check_shape(member, shape, dtype, entry.size_bytes - start)
+            _check_length(member, shape, dtype, entry.size_bytes - start)
             if entry.deflated:
                 return _decompress(stream, shape, dtype, fortran)
     except _DAMAGED as error:
@@ -97,9 +97,8 @@ def _read_header(stream: IO[bytes], member: str) -> tuple[tuple[int, ...], bool,
     return tuple(int(size) for size in sizes.split(",") if size.strip()), fortran == "True", np.dtype(kind)
 
 
-def _check_shape(member: str, shape: tuple[int, ...], dtype: np.dtype[Any], available: int) -> None:
-    if len(shape) > MAX_DIMENSIONS:
-        raise DataCorrupt(f"array {quoted(member)} has a shape that no array has", hint=_HINT)
+def _check_length(member: str, shape: tuple[int, ...], dtype: np.dtype[Any], available: int) -> None:
+    check_shape(member, shape, DataCorrupt, hint=_HINT)
     if prod(shape) * dtype.itemsize != available:
         raise DataCorrupt(
             f"array {quoted(member)} of shape {shape} needs {prod(shape) * dtype.itemsize} bytes and has {available}",

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from sterna.errors import ModelCorrupt, ModelTooLarge, ModelUnsafe, OperatorUnsupported
 from sterna.graph import DTYPES
-from sterna.graph.check import MAX_DIMENSIONS, quoted
+from sterna.graph.check import MAX_SIZE, check_shape, quoted
 from sterna.intake.archive import Archive
 from sterna.intake.json_text import Reader, parse_object
 from sterna.intake.limits import MODEL, Limits
@@ -39,7 +39,6 @@ SCALAR_TYPES: Final[Mapping[int, str]] = {
 }
 _STRIDED = 7
 _MEMBER_NAME = re.compile(r"(?:weight|tensor)_[0-9]{1,9}")
-_LARGEST = 2**48
 _INDEX = Reader("the index of tensors", MODEL)
 
 
@@ -129,7 +128,8 @@ def _entry(name: str, entry: object, folder: str) -> StoredTensor:
     if _INDEX.get(meta, "layout", int) != _STRIDED:
         raise OperatorUnsupported(f"{quoted(name)} is a sparse tensor", hint="Call to_dense() on it and export again.")
     shape, strides = _sizes(meta, "sizes"), _sizes(meta, "strides")
-    if len(shape) != len(strides) or len(shape) > MAX_DIMENSIONS:
+    check_shape(name, shape, ModelCorrupt)
+    if len(shape) != len(strides):
         raise ModelCorrupt(f"{quoted(name)} has {len(shape)} sizes and {len(strides)} strides")
     offset = _static(_INDEX.get(meta, "storage_offset", dict), "storage_offset")
     return StoredTensor(folder + member, scalar_type(_INDEX.get(meta, "dtype", int)), shape, strides, offset)
@@ -170,6 +170,6 @@ def _sizes(meta: object, name: str) -> tuple[int, ...]:
 
 def _static(item: object, name: str) -> int:
     value = _INDEX.get(item, "as_int", int)
-    if not 0 <= value <= _LARGEST:
+    if not 0 <= value <= MAX_SIZE:
         raise ModelCorrupt(f"the index of tensors has {value} as {name!r}")
     return value

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sterna.errors import DataCorrupt, DataTooLarge
-from sterna.graph.check import MAX_DIMENSIONS, quoted
+from sterna.graph.check import check_shape, quoted
 from sterna.intake.json_text import Reader, parse_object
 from sterna.intake.limits import DATA, Limits
 
@@ -90,6 +90,5 @@ def _type_and_shape(name: str, entry: object) -> tuple[np.dtype[Any], tuple[int,
     if kind not in _DTYPES:
         raise DataCorrupt(f"array {quoted(name)} is {quoted(kind)}; read are {', '.join(_DTYPES)}", hint=_HINT)
     shape = tuple(_HEADER.typed(item, int, "shape") for item in _HEADER.get(entry, "shape", list))
-    if len(shape) > MAX_DIMENSIONS or any(size < 0 for size in shape):
-        raise DataCorrupt(f"array {quoted(name)} has a shape that no array has", hint=_HINT)
+    check_shape(name, shape, DataCorrupt, hint=_HINT)
     return _DTYPES[kind], shape

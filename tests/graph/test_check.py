@@ -75,6 +75,8 @@ def test_a_tensor_is_no_module(graph):
     [
         (TensorInfo("parameter", "float32", (-1,)), ModelCorrupt),
         (TensorInfo("parameter", "float32", (1,) * 17), ModelCorrupt),
+        (TensorInfo("parameter", "float32", (0, 2**49)), ModelCorrupt),
+        (TensorInfo("parameter", "float32", (0, 2**30, 2**30)), ModelCorrupt),
         (TensorInfo("parameter", "quint8", (1,)), OperatorUnsupported),
         (TensorInfo("code", "float32", (1,)), ModelCorrupt),  # type: ignore[arg-type]  that is the point
     ],

@@ -147,6 +147,16 @@ def test_few_bytes_do_not_become_many(sound):
         read_model(sound.save())
 
 
+def test_empty_tensors_have_shapes_that_an_array_can_have(sound):
+    index = sound.json(INDEX)
+    meta = index["config"]["0.weight"]["tensor_meta"]
+    meta["sizes"] = [{"as_int": 0}, *[{"as_int": 2**48}] * 2]
+    meta["strides"] = [{"as_int": 1}] * 3
+    sound.put_json(INDEX, index)
+    with pytest.raises(ModelCorrupt, match=r"'0\.weight' has a shape that no array has"):
+        read_model(sound.save())
+
+
 @pytest.mark.parametrize("name", ["__class__", "a.__dict__.b", "a/b", "0.weight\n", "a" * 600])
 def test_names_that_no_module_has_are_refused(sound, name):
     index, program = sound.json(INDEX), sound.json(NETWORK)
