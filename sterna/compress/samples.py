@@ -78,7 +78,7 @@ def _samples(graph: Graph, inputs: Arrays, target: NDArray[np.generic] | None) -
     fixed = fixed_batch(graph)
     return Samples(
         [_tensor(inputs[item.name], item.dtype) for item in graph.inputs],
-        None if target is None else _target(target),
+        None if target is None else torch.from_numpy(np.array(target)),
         batch_size=BATCH_SIZE if fixed is None else fixed,
         fixed=fixed is not None,
     )
@@ -86,11 +86,6 @@ def _samples(graph: Graph, inputs: Arrays, target: NDArray[np.generic] | None) -
 
 def _tensor(array: NDArray[np.generic], dtype: str) -> Tensor:
     return torch.from_numpy(np.array(array)).to(DTYPES[dtype])
-
-
-def _target(array: NDArray[np.generic]) -> Tensor:
-    tensor = torch.from_numpy(np.array(array))
-    return tensor.float() if tensor.is_floating_point() else tensor.long()
 
 
 def _synthetic(item: Input, samples: int, generator: np.random.Generator) -> NDArray[np.generic]:

@@ -13,7 +13,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sterna.graph.check import quoted
+from sterna.intake.inflate import inflate
 from sterna.intake.limits import Limits, Refusals
 
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
@@ -76,6 +77,13 @@ class Archive:
         """The bytes of a stored member, as a read-only slice of the mapped file."""
         member = self._find(name)
         return self._file[member.start : member.start + member.stored_bytes]
+
+    def inflate(self, name: str) -> Iterator[bytes]:
+        """The bytes of a deflated member, decompressed in pieces; after the last one they are known to be undamaged."""
+        member = self._find(name)
+        return inflate(
+            self.stored(name), name, size_bytes=member.size_bytes, crc32=member.crc32, refusals=self._refusals
+        )
 
     def check_crc(self, name: str) -> None:
         """Raise unless the bytes of a stored member are those that were written."""

@@ -7,9 +7,7 @@
 | `eval_` + name of an input | (held-out samples, …) | all of them or none |
 | `eval_target` | (held-out samples, …) | where there are `target` and a held-out part |
 
-The first axis is the sample, whatever batch size the network was exported with. Floating arrays are converted to the
-input's floating type, integers to its integer type where every integer fits; floats and integers are not exchanged,
-because that would guess at a scale.
+The first axis is the sample, whatever batch size the network was exported with. `columns.py` says what types become.
 """
 
 from __future__ import annotations
@@ -20,18 +18,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from sterna.errors import DataCorrupt, DataMismatch, NonFiniteData
-from sterna.graph import DTYPES, FLOATING, Graph, Input
+from sterna.errors import DataCorrupt, DataMismatch
+from sterna.graph import Graph, Input
 from sterna.graph.check import quoted
-from sterna.intake.finite import is_finite
+from sterna.intake.arrays import StoredArray
+from sterna.intake.columns import ANY_INTEGER, Column, input_dtype, target_dtype
 from sterna.intake.limits import DEFAULT_LIMITS, Limits
 from sterna.intake.npz import read_npz
 from sterna.intake.safetensors import read_safetensors
 
 Arrays = Mapping[str, NDArray[Any]]
+Columns = Mapping[str, Column]
+Stored = Mapping[str, StoredArray]
 
 TARGET = "target"
 EVAL = "eval_"
@@ -43,7 +43,7 @@ class Data:
 
     Attributes:
         inputs: for each input of the network its samples, in the type of the input (float32 for bfloat16).
-        target: of the same samples; None where there is none.
+        target: of the same samples, int64 or float32; None where there is none.
         eval_inputs: the held-out samples; None where the file holds none out.
         eval_target: of the held-out samples.
         samples: how many there are, held-out ones not counted.
@@ -56,31 +56,77 @@ class Data:
     samples: int
 
 
-def read_data(path: str | os.PathLike[str], graph: Graph, limits: Limits = DEFAULT_LIMITS) -> Data:
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What of the data is what, before any value is looked at."""
+
+    inputs: Columns
+    target: Column | None
+    eval_inputs: Columns | None
+    eval_target: Column | None
+    samples: int
+
+    @property
+    def columns(self) -> list[Column]:
+        targets = [target for target in (self.target, self.eval_target) if target is not None]
+        return [*self.inputs.values(), *(self.eval_inputs or {}).values(), *targets]
+
+
+def read_data(
+    path: str | os.PathLike[str], graph: Graph, limits: Limits = DEFAULT_LIMITS, *, classes: range = ANY_INTEGER
+) -> Data:
     """Read the data for a network from an `.npz` or a `.safetensors` file.
+
+    Args:
+        path: the file.
+        graph: the network.
+        limits: what the file may not exceed.
+        classes: the class indices that an integer target may hold.
 
     Raises:
         DataMismatch: arrays are missing, unknown, or do not fit the inputs; the message names the array.
         NonFiniteData: an array holds NaN or infinity.
         DataCorrupt, DataUnsafe, DataTooLarge: as they say.
     """
-    arrays = _read_arrays(path, limits)
+    layout = _find_layout(_read_arrays(path, limits), graph, classes)
+    return Data(
+        inputs=_read_all(layout.inputs),
+        target=None if layout.target is None else layout.target.read(),
+        eval_inputs=None if layout.eval_inputs is None else _read_all(layout.eval_inputs),
+        eval_target=None if layout.eval_target is None else layout.eval_target.read(),
+        samples=layout.samples,
+    )
+
+
+def check_data(
+    path: str | os.PathLike[str], graph: Graph, limits: Limits = DEFAULT_LIMITS, *, classes: range = ANY_INTEGER
+) -> None:
+    """Raise what `read_data` would raise, in little memory whatever the data is when decompressed."""
+    for column in _find_layout(_read_arrays(path, limits), graph, classes).columns:
+        column.check()
+
+
+def _read_all(columns: Columns) -> dict[str, NDArray[Any]]:
+    return {name: column.read() for name, column in columns.items()}
+
+
+def _find_layout(arrays: Stored, graph: Graph, classes: range) -> _Layout:
     _check_names(arrays, graph)
     inputs, samples = _part(arrays, graph, "")
     eval_inputs, held_out = (None, 0)
     if any(name.startswith(EVAL) and name not in _input_names(graph) for name in arrays):
         eval_inputs, held_out = _part(arrays, graph, EVAL)
-    target = _target(arrays, graph, TARGET, samples)
-    eval_target = _target(arrays, graph, EVAL + TARGET, held_out)
+    target = _target(arrays, graph, TARGET, samples, classes)
+    eval_target = _target(arrays, graph, EVAL + TARGET, held_out, classes)
     if eval_inputs is not None and (target is None) != (eval_target is None):
         raise DataMismatch(
             "the data has only one of target and eval_target",
             hint="Give targets for both the training and the held-out part, or for neither.",
         )
-    return Data(inputs, target, eval_inputs, eval_target, samples)
+    return _Layout(inputs, target, eval_inputs, eval_target, samples)
 
 
-def _read_arrays(path: str | os.PathLike[str], limits: Limits) -> dict[str, NDArray[Any]]:
+def _read_arrays(path: str | os.PathLike[str], limits: Limits) -> Stored:
     with Path(path).open("rb") as file:
         head = file.read(9)
     if head[:2] == b"PK":
@@ -97,7 +143,7 @@ def _input_names(graph: Graph) -> list[str]:
     return [item.name for item in graph.inputs]
 
 
-def _check_names(arrays: Arrays, graph: Graph) -> None:
+def _check_names(arrays: Stored, graph: Graph) -> None:
     inputs = _input_names(graph)
     allowed = [*inputs, TARGET, *(EVAL + name for name in (*inputs, TARGET))]
     unknown = [name for name in arrays if name not in allowed]
@@ -111,9 +157,9 @@ def _check_names(arrays: Arrays, graph: Graph) -> None:
         )
 
 
-def _part(arrays: Arrays, graph: Graph, prefix: str) -> tuple[dict[str, NDArray[Any]], int]:
+def _part(arrays: Stored, graph: Graph, prefix: str) -> tuple[dict[str, Column], int]:
     """The arrays of all inputs under a prefix, and how many samples they have."""
-    part: dict[str, NDArray[Any]] = {}
+    part: dict[str, Column] = {}
     samples: int | None = None
     for item in graph.inputs:
         name = prefix + item.name
@@ -121,64 +167,40 @@ def _part(arrays: Arrays, graph: Graph, prefix: str) -> tuple[dict[str, NDArray[
             raise DataMismatch(
                 f"array {quoted(name)} is missing", hint="Hold out samples of every input of the network, or of none."
             )
-        array = _fitted(name, arrays[name], item)
-        if samples is not None and len(array) != samples:
-            raise DataMismatch(f"array {quoted(name)} has {len(array)} samples, others have {samples}")
-        samples = len(array)
-        part[item.name] = array
+        part[item.name] = _fitted(name, arrays[name], item)
+        found = arrays[name].shape[0]
+        if samples is not None and found != samples:
+            raise DataMismatch(f"array {quoted(name)} has {found} samples, others have {samples}")
+        samples = found
     if not samples:
         raise DataMismatch("the data has no samples", hint="Give at least two.")
     return part, samples
 
 
-def _fitted(name: str, array: NDArray[Any], item: Input) -> NDArray[Any]:
+def _fitted(name: str, array: StoredArray, item: Input) -> Column:
     if not item.shape:
         raise DataMismatch(
             f"input {quoted(item.name)} of the network has no axes, so no samples can be put along the first",
             hint="Export the network with a batch axis on every input.",
         )
     wanted = item.shape[1:]
-    fits = array.ndim == len(item.shape) and all(
+    fits = len(array.shape) == len(item.shape) and all(
         size is None or size == found for size, found in zip(wanted, array.shape[1:], strict=True)
     )
     if not fits:
         shape = ", ".join("samples" if axis == 0 else str(size or "any") for axis, size in enumerate(item.shape))
         raise DataMismatch(f"array {quoted(name)} has the shape {array.shape}; the network takes ({shape})")
-    _check_finite(name, array)
-    return _converted(name, array, item.dtype)
+    return Column(name, array, input_dtype(name, array.dtype, item.dtype))
 
 
-def _converted(name: str, array: NDArray[Any], dtype: str) -> NDArray[Any]:
-    wanted = np.dtype("<f4") if dtype == "bfloat16" else DTYPES[dtype]
-    both_floating = array.dtype.kind == "f" and dtype in FLOATING
-    both_whole = array.dtype.kind in "iu" and wanted.kind in "iu" and np.can_cast(array.dtype, wanted, "safe")
-    if not (array.dtype == wanted or both_floating or both_whole):
-        raise DataMismatch(
-            f"array {quoted(name)} is {array.dtype}; the network takes {dtype}",
-            hint=f"Convert it, scaled as in training, with .astype(numpy.{wanted.name}).",
-        )
-    if array.dtype == wanted:
-        return array
-    with np.errstate(over="ignore"):
-        converted = array.astype(wanted)
-    _check_finite(name, converted)
-    return converted
-
-
-def _target(arrays: Arrays, graph: Graph, name: str, samples: int) -> NDArray[Any] | None:
+def _target(arrays: Stored, graph: Graph, name: str, samples: int, classes: range) -> Column | None:
     if name not in arrays or name in _input_names(graph):
         return None
     array = arrays[name]
-    if array.ndim == 0 or len(array) != samples:
-        found = len(array) if array.ndim else "no"
+    if not array.shape or array.shape[0] != samples:
+        found = array.shape[0] if array.shape else "no"
         raise DataMismatch(f"array {quoted(name)} has {found} samples; the inputs have {samples}")
-    _check_finite(name, array)
-    return array
-
-
-def _check_finite(name: str, array: NDArray[Any]) -> None:
-    if not is_finite(array):
-        raise NonFiniteData(f"array {quoted(name)} holds NaN or infinity", hint="Remove or replace these samples.")
+    return Column(name, array, target_dtype(name, array.dtype), classes)
 
 
 def _listed(names: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -19,11 +20,11 @@ def is_finite(array: NDArray[Any], dtype: str = "") -> bool:
         dtype: torch name of the element type; `bfloat16` says that the array is uint16 bit patterns.
     """
     if dtype == "bfloat16":
-        return all(bool(((piece & _BFLOAT16_EXPONENT) != _BFLOAT16_EXPONENT).all()) for piece in _pieces(array))
-    return array.dtype.kind != "f" or all(bool(np.isfinite(piece).all()) for piece in _pieces(array))
+        return all(bool(((piece & _BFLOAT16_EXPONENT) != _BFLOAT16_EXPONENT).all()) for piece in pieces_of(array))
+    return array.dtype.kind != "f" or all(bool(np.isfinite(piece).all()) for piece in pieces_of(array))
 
 
-def _pieces(array: NDArray[Any]) -> list[NDArray[Any]]:
-    """Views of at most about a million elements; what is not contiguous is copied first."""
-    flat = array.reshape(-1)
-    return [flat[start : start + _PIECE] for start in range(0, flat.size, _PIECE)]
+def pieces_of(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Flat views of at most about a million elements, in the order of memory; what has gaps is copied first."""
+    flat = array.ravel(order="K")
+    return (flat[start : start + _PIECE] for start in range(0, flat.size, _PIECE))

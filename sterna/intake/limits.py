@@ -26,6 +26,7 @@ class Limits:
         max_model_bytes: all tensors of a model together, as they are in memory.
         max_data_bytes: all arrays of a data file together, as they are in memory.
         max_arrays: arrays in a data file.
+        max_inflation: how many times larger than in the file a compressed array of more than 1 MiB may be.
     """
 
     max_members: int = 50_000
@@ -34,6 +35,7 @@ class Limits:
     max_model_bytes: int = 16 * 2**30
     max_data_bytes: int = 4 * 2**30
     max_arrays: int = 1024
+    max_inflation: int = 200
 
 
 DEFAULT_LIMITS = Limits()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sterna.errors import DataCorrupt, DataTooLarge
 from sterna.graph.check import check_shape, quoted
+from sterna.intake.arrays import MappedArray
 from sterna.intake.json_text import Reader, parse_object
 from sterna.intake.limits import DATA, Limits
 
@@ -35,8 +36,8 @@ _HEADER = Reader("the header of the data", DATA)
 _HINT = "Write it again with safetensors.numpy.save_file(arrays, path)."
 
 
-def read_safetensors(path: str | os.PathLike[str], limits: Limits) -> dict[str, NDArray[Any]]:
-    """Read every array, as read-only views of the mapped file.
+def read_safetensors(path: str | os.PathLike[str], limits: Limits) -> dict[str, MappedArray]:
+    """Map every array.
 
     Raises:
         DataCorrupt: it is no safetensors file, or contradicts itself.
@@ -58,8 +59,8 @@ def read_safetensors(path: str | os.PathLike[str], limits: Limits) -> dict[str, 
     return _arrays(header, file[8 + header_bytes :])
 
 
-def _arrays(header: Mapping[str, object], body: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {}
+def _arrays(header: Mapping[str, object], body: NDArray[np.uint8]) -> dict[str, MappedArray]:
+    arrays: dict[str, MappedArray] = {}
     spans: list[tuple[int, int]] = []
     for name, entry in header.items():
         begin, end = _span(entry)
@@ -67,7 +68,7 @@ def _arrays(header: Mapping[str, object], body: NDArray[np.uint8]) -> dict[str, 
         dtype, shape = _type_and_shape(name, entry)
         if end > len(body) or prod(shape) * dtype.itemsize != end - begin:
             raise DataCorrupt(f"array {quoted(name)} of shape {shape} does not fit its bytes", hint=_HINT)
-        arrays[name] = body[begin:end].view(dtype).reshape(shape)
+        arrays[name] = MappedArray(body[begin:end].view(dtype).reshape(shape))
     position = 0
     for begin, end in sorted(spans):
         if begin != position:

@@ -117,6 +117,20 @@ def test_bombs_are_refused_by_what_they_promise(refuse):
     refuse(bomb, DataTooLarge, "at most 1000000", Limits(max_data_bytes=1_000_000))
 
 
+def test_bombs_are_refused_by_how_much_they_would_grow(refuse):
+    shape = HEADER.replace(b"3, 2", b"4000000, 2")
+    bomb = npz({"x.npy": npy(shape, bytes(32_000_000))}, zipfile.ZIP_DEFLATED)
+    refuse(bomb, DataTooLarge, "200 times as large as in the file")
+    refuse(npz({"x.npy": npy(shape, bytes(31_000_000))}), DataCorrupt)  # not compressed, only wrong
+
+
+def test_small_arrays_may_compress_as_well_as_they_like(tmp_path):
+    path = tmp_path / "data"
+    path.write_bytes(npz({"x.npy": npy(HEADER.replace(b"3, 2", b"130000, 2"), bytes(1_040_000))}, zipfile.ZIP_DEFLATED))
+    assert path.stat().st_size < 3000
+    assert read_data(path, GRAPH).samples == 130_000
+
+
 def test_bombs_cannot_grow_beyond_what_they_promise(refuse):
     content = bytearray(npz({"x.npy": npy(body=bytes(1_000_000))}, zipfile.ZIP_DEFLATED))
     entry_offset = content.rfind(b"x.npy") - 46
@@ -130,7 +144,7 @@ def test_arrays_shorter_than_promised_do_not_show_old_memory(refuse):
     entry_offset = content.rfind(b"x.npy") - 46
     for offset in (22, entry_offset + 24):  # the CRC-32 is that of the short array
         content[offset : offset + 4] = struct.pack("<L", len(npy()))
-    refuse(bytes(content), DataCorrupt, "16 bytes of 24")
+    refuse(bytes(content), DataCorrupt, "promises 93 bytes and has 85")
 
 
 def test_counts_are_bounded(refuse):

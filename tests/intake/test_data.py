@@ -4,6 +4,7 @@ import safetensors.numpy
 
 from sterna.errors import DataMismatch, NonFiniteData
 from sterna.intake import read_data
+from sterna.intake.data import check_data
 
 IMAGE = np.random.default_rng(1).standard_normal((5, 1, 9)).astype(np.float32)
 TOKENS = np.arange(15).reshape(5, 3)
@@ -90,6 +91,48 @@ def test_misfits_are_named(write, graph, change, words):
         read_data(write(arrays), graph)
 
 
+@pytest.mark.parametrize(
+    ("target", "dtype"),
+    [
+        (np.arange(5, dtype=np.uint8), "int64"),
+        (np.arange(5) > 2, "int64"),
+        (np.arange(5, dtype=np.float16), "float32"),
+        (np.arange(5, dtype=np.float64), "float32"),
+    ],
+)
+def test_targets_become_what_is_trained_on(write, graph, target, dtype):
+    data = read_data(write({**SOUND, "target": target}), graph)
+    assert data.target.dtype == dtype
+    np.testing.assert_array_equal(data.target, target)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_other_byte_orders_are_read(tmp_path, graph, save):
+    arrays = {"image": IMAGE.astype(">f4"), "tokens": TOKENS.astype(">i8"), "target": np.arange(5).astype(">i2")}
+    save(tmp_path / "data.npz", **arrays)
+    data = read_data(tmp_path / "data.npz", graph)
+    for found in (data.inputs["image"], data.inputs["tokens"], data.target):
+        assert found.dtype.isnative
+    np.testing.assert_array_equal(data.inputs["image"], IMAGE)
+    np.testing.assert_array_equal(data.inputs["tokens"], TOKENS)
+    np.testing.assert_array_equal(data.target, np.arange(5))
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "words"),
+    [
+        ("target", np.arange(5, dtype=np.longdouble), "a target is bool, an integer that fits int64, float16"),
+        ("target", np.arange(5, dtype=np.uint64), "a target is bool, an integer that fits int64, float16"),
+        ("image", IMAGE.astype(np.longdouble), "the network takes float32"),
+        ("tokens", TOKENS.astype(np.uint64), "the network takes int64"),
+    ],
+)
+def test_types_that_no_training_has_are_refused(tmp_path, graph, name, array, words):
+    np.savez(tmp_path / "data.npz", **{**SOUND, name: array})
+    with pytest.raises(DataMismatch, match=f"array '{name}' is {array.dtype}; {words}"):
+        read_data(tmp_path / "data.npz", graph)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", ["image", "target", "eval_image"])
 def test_numbers_are_finite(write, graph, name, value):
@@ -103,3 +146,20 @@ def test_numbers_are_finite(write, graph, name, value):
 def test_numbers_stay_finite_when_converted(write, graph):
     with pytest.raises(NonFiniteData, match="image"):
         read_data(write({**SOUND, "image": np.full((5, 1, 9), 1e300)}), graph)
+    with pytest.raises(NonFiniteData, match="target"):
+        read_data(write({**SOUND, "target": np.full(5, 1e300)}), graph)
+
+
+def test_data_is_checked_as_it_would_be_read(write, graph):
+    check_data(write({**SOUND, "target": np.arange(5)}), graph)
+    with pytest.raises(NonFiniteData, match="image"):
+        check_data(write({**SOUND, "image": np.full((5, 1, 9), 1e300)}), graph)
+    with pytest.raises(DataMismatch, match="'target' holds the class index -1"):
+        check_data(write({**SOUND, "target": np.arange(5) - 1}), graph, classes=range(5))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_many_pieces_make_the_whole(tmp_path, graph, order):
+    image = np.asarray(np.random.default_rng(2).standard_normal((3, 1, 700_001)), np.float32, order=order)
+    np.savez_compressed(tmp_path / "data.npz", image=image, tokens=TOKENS[:3])
+    np.testing.assert_array_equal(read_data(tmp_path / "data.npz", graph).inputs["image"], image)
