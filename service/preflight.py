@@ -13,16 +13,20 @@ from service.backends import Backends
 from sterna.intake import ModelInspection, inspect_model, preflight
 
 
-async def check_files(backends: Backends, model: Path, data: Path | None, *, exclude: Sequence[str]) -> None:
-    """Reads a model and its data as far as that goes without torch.
+async def check_files(
+    backends: Backends, model: Path, data: Path | None, *, exclude: Sequence[str], objective: str = "auto"
+) -> None:
+    """Reads a model and its data as far as that goes without torch, in little memory.
 
     Raises:
         InputError: they cannot be used; each class says why and what to do.
     """
-    await to_thread.run_sync(lambda: preflight(model, data, exclude=tuple(exclude)), limiter=backends.readers)
+    await to_thread.run_sync(lambda: preflight(model, data, exclude, objective=objective), limiter=backends.readers)
 
 
-async def check_blobs(backends: Backends, model: str, data: str | None, *, exclude: Sequence[str]) -> None:
+async def check_blobs(
+    backends: Backends, model: str, data: str | None, *, exclude: Sequence[str], objective: str = "auto"
+) -> None:
     """The same for content of the blob store, by sha-256."""
 
     def check() -> None:
@@ -30,7 +34,7 @@ async def check_blobs(backends: Backends, model: str, data: str | None, *, exclu
         with ExitStack() as files:
             model_path = files.enter_context(backends.blobs.as_file(model, scratch))
             data_path = None if data is None else files.enter_context(backends.blobs.as_file(data, scratch))
-            preflight(model_path, data_path, exclude=tuple(exclude))
+            preflight(model_path, data_path, exclude, objective=objective)
 
     await to_thread.run_sync(check, limiter=backends.readers)
 

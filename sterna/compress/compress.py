@@ -28,7 +28,7 @@ from sterna.compress.samples import TrainingData, load_samples
 from sterna.errors import AcceptanceMissed, Cancelled, TrainingDiverged
 from sterna.export import EXPORTS
 from sterna.graph import Network
-from sterna.intake import ModelInspection, preflight, read_data, read_model
+from sterna.intake import ModelInspection, read_checked
 from sterna.method import (
     Order,
     Point,
@@ -84,7 +84,7 @@ def compress(  # noqa: PLR0913  one verb: two files, what is asked, where to, tw
     module, plan, baseline = job.measure_baseline(network, data)
     landed = job.train(module, inspection, data, plan)
     job.pack(network, module, landed, plan, baseline)
-    return job.report(data, landed, plan, baseline)
+    return job.report(network, data, landed, plan, baseline)
 
 
 @dataclass
@@ -106,14 +106,13 @@ class _Job:
     def validate(self, data_path: Path | None) -> tuple[Network, ModelInspection, TrainingData]:
         """Everything that can be refused before anything runs."""
         self._enter("validating")
-        inspection = preflight(self.model_path, data_path, self.spec.exclude)
+        checked = read_checked(self.model_path, data_path, self.spec.exclude, objective=self.spec.objective)
+        network, inspection = checked.network, checked.inspection
         if self.spec.search.alpha is None:
             wanted_zeros(inspection.ternarisable_weights, self.spec.target_sparsity, self.spec.tolerance)
-        network = read_model(self.model_path)
-        data = read_data(data_path, network.graph) if data_path is not None else None
-        if data is None:
+        if checked.data is None:
             self._warn("NO_DATA", "no data was given: inputs are synthesised and no accuracy is promised")
-        return network, inspection, load_samples(network.graph, data, seed=self.spec.seed)
+        return network, inspection, load_samples(network.graph, checked.data, seed=self.spec.seed)
 
     def measure_baseline(self, network: Network, data: TrainingData) -> tuple[nn.Module, Plan, float]:
         """Run the original network: does it run, what is its output like, how good is it."""
@@ -156,10 +155,10 @@ class _Job:
         report["runtime"] = {"name": "torch", "version": str(torch.__version__)}
         write_artifact(self.artifact_path, ArtifactContents(network.graph, ternary, dense, report))
 
-    def report(self, data: TrainingData, landed: Ternarised, plan: Plan, baseline: float) -> Result:
+    def report(self, network: Network, data: TrainingData, landed: Ternarised, plan: Plan, baseline: float) -> Result:
         """Read the artifact back, measure it, export it."""
         packed = load_module(self.artifact_path)
-        teacher = build_module(read_model(self.model_path)).eval() if plan.objective.teacher else None
+        teacher = build_module(network).eval() if plan.objective.teacher else None
         ternary = evaluate(packed, data.held_out, plan.objective, teacher=teacher)
         if not math.isfinite(ternary):
             raise TrainingDiverged(

@@ -6,17 +6,20 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Final
 
 from sterna.errors import InvalidSpec, NonFiniteWeights, NothingToTernarise
 from sterna.graph import FLOATING, Graph, Input, Layer, Network, find_layers
 from sterna.graph.check import quoted
 from sterna.graph.layers import is_excluded
-from sterna.intake.data import read_data
+from sterna.intake.columns import ANY_INTEGER
+from sterna.intake.data import Data, check_data, read_data
 from sterna.intake.finite import is_finite
 from sterna.intake.formats import Format, sniff_format
 from sterna.intake.limits import DEFAULT_LIMITS, Limits
-from sterna.intake.model import read_model
 from sterna.intake.pt2 import Pt2
+
+_WITHOUT_TARGET: Final = "distillation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,21 @@ class ModelInspection:
     ternarisable_weights: int
     inputs: tuple[Input, ...]
     layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a job begins with, read once and checked.
+
+    Attributes:
+        inspection: of the model.
+        network: the model; its tensors are mapped and stay in the file.
+        data: None where there is none.
+    """
+
+    inspection: ModelInspection
+    network: Network
+    data: Data | None
 
 
 def inspect_model(
@@ -58,14 +76,18 @@ def preflight(
     model_path: str | os.PathLike[str],
     data_path: str | os.PathLike[str] | None,
     exclude: Sequence[str] = (),
+    *,
+    objective: str = "auto",
     limits: Limits = DEFAULT_LIMITS,
 ) -> ModelInspection:
-    """Refuse what can be refused without running the model; reads every byte of both files once.
+    """Refuse what can be refused without running the model; reads every byte of both files once, in little memory.
 
     Args:
         model_path: the model.
         data_path: its data, None where there is none.
         exclude: globs of tensors and modules that are to stay as they are.
+        objective: what the network is going to be trained for; where that needs no target, class indices are not
+            checked.
         limits: what the files may not exceed.
 
     Raises:
@@ -74,18 +96,50 @@ def preflight(
         NonFiniteWeights: a tensor holds NaN or infinity.
         InputError: everything that `read_model` and `read_data` raise.
     """
-    network = read_model(model_path, limits)
-    inspection = _inspection(sniff_format(model_path, limits), network.graph, exclude)
+    model, inspection = _read_model(model_path, exclude, limits)
+    if data_path is not None:
+        check_data(data_path, model.network.graph, limits, classes=_classes(model, objective))
+    return inspection
+
+
+def read_checked(
+    model_path: str | os.PathLike[str],
+    data_path: str | os.PathLike[str] | None,
+    exclude: Sequence[str] = (),
+    *,
+    objective: str = "auto",
+    limits: Limits = DEFAULT_LIMITS,
+) -> Checked:
+    """Refuse what `preflight` refuses, and keep what was read for those who go on with it."""
+    model, inspection = _read_model(model_path, exclude, limits)
+    data = None
+    if data_path is not None:
+        data = read_data(data_path, model.network.graph, limits, classes=_classes(model, objective))
+    return Checked(inspection, model.network, data)
+
+
+def _read_model(path: str | os.PathLike[str], exclude: Sequence[str], limits: Limits) -> tuple[Pt2, ModelInspection]:
+    format_ = sniff_format(path, limits)
+    model = Pt2(path, limits)
+    model.check_bytes()
+    inspection = _inspection(format_, model.network.graph, exclude)
     _check_exclude(inspection, exclude)
     if inspection.ternarisable_weights == 0:
         raise NothingToTernarise(
             f"no weight can be made ternary: {_reasons(inspection.layers)}",
             hint="Give a network with linear or convolution layers, and leave at least one of them out of `exclude`.",
         )
-    _check_weights(network)
-    if data_path is not None:
-        read_data(data_path, network.graph, limits)
-    return inspection
+    _check_weights(model.network)
+    return model, inspection
+
+
+def _classes(model: Pt2, objective: str) -> range:
+    """Which class indices an integer target may hold, as far as that is known without running the network."""
+    if objective == _WITHOUT_TARGET:
+        return ANY_INTEGER
+    logits = model.output_shape
+    known = logits[1] if len(logits) == 2 else None
+    return range(ANY_INTEGER.stop if known is None else known)
 
 
 def _inspection(format_: Format, graph: Graph, exclude: Sequence[str]) -> ModelInspection:

@@ -21,7 +21,7 @@ from sterna.intake.archive import Archive
 from sterna.intake.formats import EXPORT_HINT
 from sterna.intake.json_text import Reader, parse_object
 from sterna.intake.limits import DEFAULT_LIMITS, MODEL, Limits
-from sterna.intake.pt2_graph import read_graph
+from sterna.intake.pt2_graph import read_graph, read_output_shape
 from sterna.intake.pt2_tensors import check_total, map_tensor, read_index
 
 SCHEMA_MAJOR: Final = 8
@@ -38,6 +38,7 @@ class Pt2:
 
     Attributes:
         network: the graph, checked, and its tensors as read-only arrays over the mapped file.
+        output_shape: of what it returns first, as the file has it; None for a size that may differ.
 
     Raises:
         ModelUnsafe: reading it would mean running code from it.
@@ -56,6 +57,7 @@ class Pt2:
             raise ModelCorrupt(f"{quoted(min(twice))} is a weight and a constant")
         stored = {**weights, **constants}
         graph = read_graph(program, stored)
+        self.output_shape = read_output_shape(program)
         self._stored = {name: stored[name] for name in graph.tensors}
         check_total(self._stored, limits)
         self.network = Network(graph, {name: map_tensor(self._archive, one) for name, one in self._stored.items()})

@@ -72,6 +72,17 @@ def read_graph(program: Mapping[str, object], stored: Mapping[str, StoredTensor]
     return _GraphReader(body, signature, stored).read()
 
 
+def read_output_shape(program: Mapping[str, object]) -> tuple[int | None, ...]:
+    """The shape of what the network returns first, None for a size that may differ; it is the file's word."""
+    module = _NET.get(program, "graph_module", dict)
+    specs = _NET.get(_NET.get(module, "signature", dict), "output_specs", list)
+    if not specs:
+        raise ModelCorrupt("the network returns nothing")
+    metadata = _NET.get(_NET.get(module, "graph", dict), "tensor_values", dict)
+    meta = _NET.get(metadata, _output_name(*_NET.union(specs[0], "output_specs")), dict)
+    return tuple(_size(item) for item in _NET.get(meta, "sizes", list))
+
+
 class _GraphReader:
     """One reading: what the names of the file stand for so far."""
 

@@ -187,7 +187,7 @@ def test_a_target_finer_than_one_weight_is_unreachable(tmp_path):
 @pytest.mark.parametrize(
     ("target", "error", "words"),
     [
-        (np.full(50, 10), DataMismatch, "class indices run from 10 to 10"),
+        (np.full(50, 10), DataMismatch, "the class index 10; allowed are 0 to 9"),
         (np.zeros((50, 2), np.int64), DataMismatch, "classification needs"),
         (np.zeros((50, 3), np.float32), DataMismatch, "regression needs"),
     ],

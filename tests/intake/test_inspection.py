@@ -1,11 +1,16 @@
+import io
+import subprocess
+import sys
+import zipfile
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from sterna.errors import InvalidSpec, ModelCorrupt, NonFiniteData, NonFiniteWeights, NothingToTernarise
+from sterna.errors import DataMismatch, InvalidSpec, ModelCorrupt, NonFiniteData, NonFiniteWeights, NothingToTernarise
 from sterna.graph import Input
-from sterna.intake import inspect_model, preflight, read_model
+from sterna.intake import inspect_model, preflight, read_checked, read_model
 
 
 def net() -> nn.Module:
@@ -40,7 +45,7 @@ def test_inspection_reads_no_tensor(model):
 
 def test_preflight_passes_what_can_be_worked_on(model, tmp_path):
     data = tmp_path / "data.npz"
-    np.savez(data, input=np.zeros((6, 2, 10), np.float32), target=np.arange(6))
+    np.savez(data, input=np.zeros((6, 2, 10), np.float32), target=np.arange(6) % 5)
     assert preflight(model, data) == preflight(model, None) == inspect_model(model)
 
 
@@ -71,3 +76,64 @@ def test_data_is_checked(model, tmp_path):
     np.savez(data, input=np.full((6, 2, 10), np.nan, np.float32))
     with pytest.raises(NonFiniteData):
         preflight(model, data)
+
+
+@pytest.mark.parametrize("read", [preflight, read_checked])
+@pytest.mark.parametrize("name", ["target", "eval_target"])
+@pytest.mark.parametrize(("label", "allowed"), [(-1, "0 to 4"), (5, "0 to 4")])
+def test_class_indices_are_those_of_the_logits(model, tmp_path, read, name, label, allowed):
+    inputs = np.zeros((6, 2, 10), np.float32)
+    arrays = {"input": inputs, "eval_input": inputs, "target": np.arange(6) % 5, "eval_target": np.arange(6) % 5}
+    arrays[name] = np.array([0, 1, 2, 3, 4, label])
+    data = tmp_path / "data.npz"
+    np.savez(data, **arrays)
+    with pytest.raises(DataMismatch, match=f"array '{name}' holds the class index {label}; allowed are {allowed}"):
+        read(model, data)
+    read(model, data, objective="distillation")
+
+
+def test_where_the_classes_are_not_known_their_indices_are_still_no_less_than_0(export, tmp_path):
+    model = export(nn.Linear(4, 3), torch.ones(2, 7, 4))
+    data = tmp_path / "data.npz"
+    np.savez(data, input=np.zeros((2, 7, 4), np.float32), target=np.array([3, 100]))
+    preflight(model, data)
+    np.savez(data, input=np.zeros((2, 7, 4), np.float32), target=np.array([3, -100]))
+    with pytest.raises(DataMismatch, match="index -100; allowed are 0 and above"):
+        preflight(model, data)
+
+
+def test_what_was_checked_can_be_gone_on_with(model, tmp_path):
+    data = tmp_path / "data.npz"
+    inputs = np.random.default_rng(0).standard_normal((6, 2, 10)).astype(np.float32)
+    np.savez(data, input=inputs, target=np.arange(6) % 5)
+    checked = read_checked(model, data, ["3"])
+    assert checked.inspection == inspect_model(model, ["3"])
+    assert checked.network.graph == read_model(model).graph
+    np.testing.assert_array_equal(checked.data.inputs["input"], inputs)
+    assert read_checked(model, None).data is None
+
+
+_GROWTH = """
+import resource, sys
+from sterna.intake import preflight
+model, small, large = sys.argv[1:]
+preflight(model, small)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+preflight(model, large)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+"""
+
+
+def test_preflight_holds_no_decompressed_data(model, tmp_path):
+    """ru_maxrss is the most that a process has ever held, so one number tells."""
+    inputs = np.zeros((2**23 // 20, 2, 10))  # float64, which the network takes as float32
+    inputs[::37, 0, 0] = np.random.default_rng(1).random(len(inputs[::37]))  # compresses well, and not absurdly
+    np.savez(tmp_path / "small.npz", input=inputs[:20])
+    buffer = io.BytesIO()
+    np.save(buffer, inputs)
+    with zipfile.ZipFile(tmp_path / "large.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("input.npy", buffer.getbuffer())
+    command = [sys.executable, "-c", _GROWTH, *map(str, (model, tmp_path / "small.npz", tmp_path / "large.npz"))]
+    grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert inputs.nbytes > 60 * 2**20
+    assert grown < 16 * 2**20
