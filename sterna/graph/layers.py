@@ -1,8 +1,9 @@
 """Which tensors are weights of layers, and which of them can be made ternary.
 
-A tensor is a weight where an operator of the allow-list takes it as one. It can be made ternary when every
-use of it is such a use, along the same output-channel axis: its scale then means one thing. A weight that two layers
-share is listed once, with the kinds of both: making it ternary changes both.
+A tensor is a weight where an operator of the allow-list takes it as one, as it is or with its axes in another order
+(`reordered.py`). It can be made ternary when every use of it is such a use, along the same output-channel axis: its
+scale then means one thing. A weight that two layers share is listed once, with the kinds of both: making it ternary
+changes both.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import prod
+from typing import Final
 
 from sterna.graph.dtypes import FLOATING
-from sterna.graph.network import Argument, Graph, TensorInfo, TensorRef
-from sterna.graph.operators import OPERATORS
+from sterna.graph.network import Argument, Graph, TensorInfo
+from sterna.graph.operators import OPERATORS, Operator
+from sterna.graph.reordered import Seen, SeenTensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,9 @@ class _Use:
     channel_axis: int
 
 
+_FUNCTION: Final = _Use("function", 0)
+
+
 def find_layers(graph: Graph, exclude: Sequence[str] = ()) -> tuple[Layer, ...]:
     """List the weights of the network in its own order of tensors.
 
@@ -72,23 +78,34 @@ def is_excluded(name: str, exclude: Sequence[str]) -> bool:
 
 
 def _uses(graph: Graph) -> Iterator[tuple[str, _Use]]:
+    tensors = SeenTensors(graph)
     for node in graph.nodes:
+        if tensors.follow(node):
+            continue
         operator = OPERATORS[node.operator]
-        for argument_name, argument in node.arguments.items():
-            for tensor in _tensors_in(argument):
-                if argument_name != operator.weight or argument is not tensor:
-                    yield tensor.name, _Use("function", 0)
-                    continue
-                dimensions = len(graph.tensors[tensor.name].shape)
-                yield tensor.name, _Use(operator.kind, operator.channel_axis % max(dimensions, 1))
+        for name, argument in node.arguments.items():
+            if isinstance(argument, tuple):
+                yield from ((seen.name, _FUNCTION) for seen in _seen_in(argument, tensors))
+            elif seen := tensors.find(argument):
+                yield seen.name, _use(operator, name, seen)
+    for output in graph.outputs:
+        yield from ((seen.name, _FUNCTION) for seen in _seen_in(output, tensors))
 
 
-def _tensors_in(argument: Argument) -> Iterator[TensorRef]:
-    if isinstance(argument, TensorRef):
-        yield argument
-    elif isinstance(argument, tuple):
+def _use(operator: Operator, argument_name: str, seen: Seen) -> _Use:
+    if argument_name == operator.weight:
+        return _Use(operator.kind, seen.axis(operator.channel_axis))
+    if argument_name == operator.left:
+        return _Use(operator.kind, seen.axis(-2))
+    return _FUNCTION
+
+
+def _seen_in(argument: Argument, tensors: SeenTensors) -> Iterator[Seen]:
+    if isinstance(argument, tuple):
         for item in argument:
-            yield from _tensors_in(item)
+            yield from _seen_in(item, tensors)
+    elif seen := tensors.find(argument):
+        yield seen
 
 
 def _layer(name: str, info: TensorInfo, uses: list[_Use], exclude: Sequence[str]) -> Layer:

@@ -22,6 +22,8 @@ class Operator:
         weight: the argument that holds a layer's weight, where there is one.
         kind: what sort of layer that makes; `function` where there is no weight.
         channel_axis: the output-channel axis of the weight; −1 is the last.
+        left: the argument that holds a weight where that stands on the left of a product; its output-channel axis
+            is the last but one.
         mode: the argument that is true while training.
         mode_needs: the mode follows train() and eval() only where this argument is given: batch normalisation
             without running statistics uses those of the batch in both.
@@ -32,13 +34,18 @@ class Operator:
     weight: str | None = None
     kind: str = "function"
     channel_axis: int = 0
+    left: str | None = None
     mode: str | None = None
     mode_needs: str | None = None
     may_alias: bool = False
 
 
-def _layer(arguments: str, kind: str, *, weight: str = "weight", channel_axis: int = 0) -> Operator:
-    return Operator(tuple(arguments.split()), weight=weight, kind=kind, channel_axis=channel_axis)
+def _layer(arguments: str, kind: str, *, channel_axis: int = 0) -> Operator:
+    return Operator(tuple(arguments.split()), weight="weight", kind=kind, channel_axis=channel_axis)
+
+
+def _product(arguments: str, left: str, right: str) -> Operator:
+    return Operator(tuple(arguments.split()), weight=right, kind="linear", channel_axis=-1, left=left)
 
 
 def _function(arguments: str) -> Operator:
@@ -60,10 +67,10 @@ _MAX_POOL = "self kernel_size stride padding dilation ceil_mode"
 
 _LAYERS = {
     "aten.linear.default": _layer("input weight bias", "linear"),
-    "aten.addmm.default": _layer("self mat1 mat2 beta alpha", "linear", weight="mat2", channel_axis=-1),
-    "aten.mm.default": _layer("self mat2", "linear", weight="mat2", channel_axis=-1),
-    "aten.matmul.default": _layer("self other", "linear", weight="other", channel_axis=-1),
-    "aten.bmm.default": _layer("self mat2", "linear", weight="mat2", channel_axis=-1),
+    "aten.addmm.default": _product("self mat1 mat2 beta alpha", "mat1", "mat2"),
+    "aten.mm.default": _product("self mat2", "self", "mat2"),
+    "aten.matmul.default": _product("self other", "self", "other"),
+    "aten.bmm.default": _product("self mat2", "self", "mat2"),
     "aten.conv1d.default": _layer(_CONV, "conv"),
     "aten.conv1d.padding": _layer(_CONV, "conv"),
     "aten.conv2d.default": _layer(_CONV, "conv"),
@@ -145,6 +152,8 @@ _SHAPES = {
     "aten.permute.default": _view("self dims"),
     "aten.transpose.int": _view("self dim0 dim1"),
     "aten.t.default": _view("self"),
+    "aten.numpy_T.default": _view("self"),
+    "aten.mT.default": _view("self"),
     "aten.squeeze.default": _view("self"),
     "aten.squeeze.dim": _view("self dim"),
     "aten.squeeze.dims": _view("self dim"),

@@ -103,6 +103,8 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "aten.permute.default": _aten.permute.default,
     "aten.transpose.int": _aten.transpose.int,
     "aten.t.default": _aten.t.default,
+    "aten.numpy_T.default": _aten.numpy_T.default,
+    "aten.mT.default": _aten.mT.default,
     "aten.squeeze.default": _aten.squeeze.default,
     "aten.squeeze.dim": _aten.squeeze.dim,
     "aten.squeeze.dims": _aten.squeeze.dims,

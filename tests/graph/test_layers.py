@@ -30,6 +30,9 @@ def only(graph: Graph, exclude=()):
         ("aten.mm.default", "mat2", (4, 5), "linear", 1),
         ("aten.addmm.default", "mat2", (4, 5), "linear", 1),
         ("aten.bmm.default", "mat2", (2, 4, 5), "linear", 2),
+        ("aten.mm.default", "self", (5, 4), "linear", 0),
+        ("aten.addmm.default", "mat1", (5, 4), "linear", 0),
+        ("aten.matmul.default", "self", (2, 5, 4), "linear", 1),
     ],
 )
 def test_weights_and_their_output_axis(operator, argument, shape, kind, axis):
