@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api_schemas.jobs import Wire
 
@@ -31,7 +31,13 @@ class Upload(BaseModel):
     complete: bool
 
 
-class InspectionInput(BaseModel):
+class _Found(BaseModel):
+    """Read off whatever has attributes of these names, such as what intake finds: there is no mapping to keep."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class InspectionInput(_Found):
     """One input of the network; None stands for a size that may change."""
 
     name: str
@@ -39,7 +45,7 @@ class InspectionInput(BaseModel):
     shape: tuple[int | None, ...]
 
 
-class InspectionLayer(BaseModel):
+class InspectionLayer(_Found):
     """One tensor that layers use as a weight, and whether it can be made ternary."""
 
     name: str
@@ -50,7 +56,7 @@ class InspectionLayer(BaseModel):
     why_not: str = ""
 
 
-class Inspection(BaseModel):
+class Inspection(_Found):
     """What preflight knows of a model without running it."""
 
     format: str

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from api_schemas.uploads import Inspection, InspectionInput, InspectionLayer
+from api_schemas.uploads import Inspection
 from service.backends import Backends
-from sterna.intake import ModelInspection, inspect_model, preflight
+from sterna.intake import inspect_model, preflight
 
 
 async def check_files(
@@ -48,26 +48,6 @@ async def inspect_blob(backends: Backends, model: str) -> Inspection:
 
     def inspect() -> Inspection:
         with backends.blobs.as_file(model, backends.settings.scratch_folder) as path:
-            return _on_the_wire(inspect_model(path))
+            return Inspection.model_validate(inspect_model(path))
 
     return await to_thread.run_sync(inspect, limiter=backends.readers)
-
-
-def _on_the_wire(found: ModelInspection) -> Inspection:
-    return Inspection(
-        format=found.format,
-        parameters=found.parameters,
-        ternarisable_weights=found.ternarisable_weights,
-        inputs=tuple(InspectionInput(name=i.name, dtype=i.dtype, shape=i.shape) for i in found.inputs),
-        layers=tuple(
-            InspectionLayer(
-                name=layer.name,
-                kind=layer.kind,
-                shape=layer.shape,
-                weights=layer.weights,
-                ternarisable=layer.ternarisable,
-                why_not=layer.why_not,
-            )
-            for layer in found.layers
-        ),
-    )

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from api_schemas import Inspection, InspectionInput, InspectionLayer
+from api_schemas import Inspection
 from sterna.artifact import Artifact, is_artifact, unpack_artifact
 from sterna.cli.arguments import AnyFile, ArtifactFile, AsJson
 from sterna.cli.output import new_table, print_json, shape_text, stdout_console
-from sterna.intake import ModelInspection, inspect_model
+from sterna.intake import inspect_model
 
 
 def inspect_command(
@@ -30,7 +30,7 @@ def inspect_command(
             described = describe_artifact(artifact)
         print_json(described) if as_json else _print_artifact(described)
         return
-    inspection = describe_model(inspect_model(file, tuple(exclude or ())))
+    inspection = Inspection.model_validate(inspect_model(file, tuple(exclude or ())))
     print_json(inspection) if as_json else _print_model(inspection)
 
 
@@ -60,27 +60,6 @@ def unpack_command(
         print_json({"path": str(output), "bytes": size_bytes})
     else:
         typer.echo(f"wrote {output} ({size_bytes:,} bytes)")
-
-
-def describe_model(found: ModelInspection) -> Inspection:
-    """What intake found, in the form of the wire contract."""
-    return Inspection(
-        format=found.format,
-        parameters=found.parameters,
-        ternarisable_weights=found.ternarisable_weights,
-        inputs=tuple(InspectionInput.model_validate(asdict(one)) for one in found.inputs),
-        layers=tuple(
-            InspectionLayer(
-                name=layer.name,
-                kind=layer.kind,
-                shape=layer.shape,
-                weights=layer.weights,
-                ternarisable=layer.ternarisable,
-                why_not=layer.why_not,
-            )
-            for layer in found.layers
-        ),
-    )
 
 
 def describe_artifact(artifact: Artifact) -> dict[str, Any]:
