@@ -27,9 +27,10 @@ from sterna.cli.service_commands import (
     submit_command,
     wait_command,
 )
-from sterna.errors import InvalidSpec, SternaError
+from sterna.errors import InvalidSpec, JobError, SternaError
 
 INTERRUPTED = 130
+_WRONG_PATH = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
 _SERVICE = "Talk to a service (STERNA_URL, STERNA_API_KEY)"
 _FILES = "Files on this machine"
 
@@ -83,8 +84,17 @@ def main() -> None:
         sys.stderr.close()  # the reader of a pipe, such as `head`, has seen enough
         sys.exit(0)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print_error(InvalidSpec(f"{where}{error.strerror or error}"))
-        sys.exit(InvalidSpec.exit_code)
+        said = _said_of(error)
+        print_error(said)
+        sys.exit(said.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def _said_of(error: OSError) -> SternaError:
+    """A wrong path is the caller's to correct; a disk that is full or fails is nobody's request."""
+    where = f"{error.filename}: " if error.filename else ""
+    what = f"{where}{error.strerror or error}"
+    if isinstance(error, _WRONG_PATH):
+        return InvalidSpec(what)
+    return JobError(what, hint="Try again; if it happens again, look at the disk and at the limits of this machine.")

@@ -9,6 +9,7 @@ no memory.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import zipfile
@@ -154,6 +155,9 @@ def read_directory(path: str | os.PathLike[str], limits: Limits, refusals: Refus
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
     except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, ValueError, OSError) as error:
+        # A directory that lies sends the reader to no place in the file; any other failure is the disk's.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         raise refusals.corrupt(f"the archive cannot be read: {error}", hint=_HINT) from None
     if len(infos) > limits.max_members:
         raise refusals.too_large(f"the archive has {len(infos)} members; at most {limits.max_members} are read")

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,3 +40,11 @@ def test_as_a_module_and_without_torch(tiny):
         assert code == 0 or "needs torch" in done.stderr
     done = subprocess.run([sys.executable, "-m", "sterna.cli", "--version"], capture_output=True, check=True)
     assert done.stdout.startswith(b"sterna ")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that opens and cannot be read")
+def test_a_read_that_fails_is_not_the_callers_fault(sterna):
+    done = sterna("inspect", "/proc/self/mem")
+    assert done.code == 3
+    assert "error[JOB_FAILED]" in done.err
+    assert "hint: " in done.err

@@ -1,5 +1,6 @@
 """Archives that lie, each refused with its own error before anything is extracted."""
 
+import errno
 import struct
 import zipfile
 
@@ -19,6 +20,15 @@ def central_entry(content: bytes, name: bytes) -> int:
 
 def test_the_sound_file_is_read(sound):
     assert read_model(sound.save()).graph.tensors.keys() >= {"0.weight", "3.bias"}
+
+
+def test_a_disk_that_fails_is_not_the_files_fault(sound, monkeypatch):
+    def fail(_archive):
+        raise OSError(errno.EIO, "the disk fails")
+
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", fail)
+    with pytest.raises(OSError, match="the disk fails"):
+        inspect_model(sound.save())
 
 
 def test_compressed_members_are_refused(sound):
