@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from api_schemas import ArtifactRef, CompressSpec, LayerReport, Result
 from sterna.artifact import Artifact
+from sterna.digest import file_digest
 
 
 def manifest_report(model_path: Path, spec: CompressSpec, alpha: float, steps: int) -> dict[str, Any]:
@@ -58,9 +58,3 @@ def describe(artifact_path: Path, spec: CompressSpec, model_bytes: int, alpha: f
 def file_reference(path: Path, media_type: str) -> ArtifactRef:
     """Name, digest and size of a file that was made."""
     return ArtifactRef(name=path.name, sha256=file_digest(path), bytes=path.stat().st_size, media_type=media_type)
-
-
-def file_digest(path: Path) -> str:
-    """sha-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
