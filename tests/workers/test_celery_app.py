@@ -13,6 +13,7 @@ from celery import Celery
 from api_schemas import JobSpec, UploadRequest
 from api_schemas.queue import RUN_JOB_TASK
 from storage import BlobStore, Ledger, Settings
+from workers.celery_app import create_app
 
 WORKER = Path(__file__).with_name("stand_in_worker.py")
 
@@ -68,6 +69,12 @@ def test_importing_the_application_makes_nothing(tmp_path):
     environment = os.environ | {"STERNA_DATA_DIR": str(tmp_path / "data")}
     subprocess.run([sys.executable, "-c", "import workers.celery_app"], env=environment, check=True)
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(("broker_url", "disabled"), [("redis://broker:6379/0", True), ("filesystem://", False)])
+def test_a_busy_worker_fetches_nothing_ahead_where_the_broker_allows_it(tmp_path, broker_url, disabled):
+    app = create_app(Settings(data_dir=tmp_path, broker_url=broker_url))
+    assert app.conf.worker_disable_prefetch is disabled
 
 
 def test_a_worker_with_torch_blocked_runs_a_sent_job_and_shuts_down(house, eventually):
