@@ -14,7 +14,6 @@ from api_schemas.queue import RUN_JOB_TASK
 from sterna.hardening import hide_process
 from storage import Settings
 from workers import tasks
-from workers.broker import SCHEME, TRANSPORT
 from workers.context import worker_context
 from workers.upkeep import Upkeep
 
@@ -24,7 +23,6 @@ def create_app(settings: Settings) -> Celery:
     celery = Celery("sterna")
     celery.conf.update(
         **settings.queue_options(),
-        broker_transport=TRANSPORT if settings.broker_url.startswith(SCHEME) else None,
         task_acks_late=False,
         worker_prefetch_multiplier=1,
         # A message is fetched when a thread is free to run it: one that a busy worker holds is one that an idle worker

@@ -58,7 +58,7 @@ class Upkeep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no ty
         """Begin at once and repeat; an error of the ledger is logged by the timer, which goes on."""
 
         def send(message: JobMessage) -> None:
-            parent.app.send_task(RUN_JOB_TASK, kwargs=message.model_dump())
+            parent.app.send_task(RUN_JOB_TASK, kwargs=message.model_dump(), task_id=message.key)
 
         context = worker_context()
         interval_s = min(context.settings.beat_s, context.settings.lease_s / 2)

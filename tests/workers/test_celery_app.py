@@ -93,13 +93,17 @@ def test_a_worker_with_torch_blocked_runs_a_sent_job_and_shuts_down(house, event
     assert house.ledger.job(job_id).attempt == 1
 
 
-def test_a_half_written_message_is_lost_and_the_outbox_sends_it_again(house, eventually):
+def test_damaged_files_of_the_queue_do_not_end_a_worker(house, eventually):
     messages = house.settings.broker_folder / "messages"
     (messages / "0_half.sterna.msg").write_text('{"body": "')
+    (messages / "0_empty.sterna.msg").write_text("{}")
+    (house.settings.broker_folder / "control" / "sterna.exchange").touch()
     job_id = house.submit()
     with house.worker("succeed", STERNA_RESEND_AFTER_S="0.5", STERNA_BEAT_S="0.5"):
         eventually(lambda: house.ledger.job(job_id).state == "succeeded", 30)
-    assert not list(messages.glob("0_half*"))
+    assert list(messages.iterdir()) == []
+    refused = house.settings.broker_folder / "refused"
+    assert sorted(file.name for file in refused.iterdir()) == ["0_empty.sterna.msg", "0_half.sterna.msg"]
 
 
 def test_kill_9_of_a_worker_gives_the_job_to_another(house, eventually, is_running):
