@@ -154,8 +154,8 @@ class Work(Database):
     def due(self, *, older_than_s: float, limit: int) -> tuple[JobMessage, ...]:
         """The outbox: messages of queued jobs that should be sent now, oldest job first. They count as sent.
 
-        A job that was given back is due at once; any other when its last message is older than `older_than_s`, and
-        each time it is due again only after twice as long, up to eight times.
+        A job that was given back, or whose message went unheard, is due at once; any other when its last message is
+        older than `older_than_s`, and each time it is due again only after twice as long, up to eight times.
         """
         waited = JOBS.c.sent_us + JOBS.c.patience * microseconds(older_than_s) <= now_us()
         is_due = and_(JOBS.c.state == "queued", or_(JOBS.c.sent_us.is_(None), waited))
@@ -174,6 +174,19 @@ class Work(Database):
             ).all()
         oldest_first = sorted(rows, key=lambda row: row.created_us)
         return tuple(JobMessage(job_id=row.id, attempt=row.attempt) for row in oldest_first)
+
+    def unheard(self, messages: Sequence[JobMessage]) -> None:
+        """Says that these messages were not sent, or reached nobody who could take them: they are due at once."""
+        with self.write() as connection:
+            for message in messages:
+                waits = and_(JOBS.c.state == "queued", JOBS.c.attempt == message.attempt)
+                connection.execute(update(JOBS).where(JOBS.c.id == message.job_id, waits).values(_NEVER_SENT))
+
+    def doubt(self, *, limit: int) -> None:
+        """Says that messages may have been lost: the oldest jobs that wait, at most `limit`, are due at once."""
+        oldest = select(JOBS.c.id).where(JOBS.c.state == "queued").order_by(JOBS.c.created_us).limit(limit)
+        with self.write() as connection:
+            connection.execute(update(JOBS).where(JOBS.c.id.in_(oldest), JOBS.c.state == "queued").values(_NEVER_SENT))
 
     def _finish(self, lease: Lease, state: str, *, result: str | None = None, error: str | None = None) -> bool:
         cancel = JOBS.c.requested == "cancel"
@@ -197,6 +210,7 @@ class Work(Database):
         return True
 
 
+_NEVER_SENT: dict[str, Any] = {"sent_us": None, "patience": 1}
 _NOBODYS: dict[str, Any] = {"phase": None, "worker_id": None, "lease_until_us": None, "requested": None}
 
 
@@ -219,16 +233,18 @@ def _take_back(connection: Connection, whose: ColumnElement[bool], *, lost: int,
         hint="the workers' logs say why they ended; submit the job again once that is mended",
     )
     info = JobErrorInfo(code=error.code, message=error.detail, hint=error.hint)
-    changes = _NOBODYS | {
-        "state": outcome,
-        "attempt": JOBS.c.attempt + case((again, 1), else_=0),
-        "lost_attempts": JOBS.c.lost_attempts + lost,
-        "error": case((outcome == "failed", info.model_dump_json()), else_=null()),
-        "finished_us": case((again, null()), else_=now_us()),
-        "sent_us": None,
-        "patience": 1,
-        "last_event": JOBS.c.last_event + 1,
-    }
+    changes = (
+        _NOBODYS
+        | _NEVER_SENT
+        | {
+            "state": outcome,
+            "attempt": JOBS.c.attempt + case((again, 1), else_=0),
+            "lost_attempts": JOBS.c.lost_attempts + lost,
+            "error": case((outcome == "failed", info.model_dump_json()), else_=null()),
+            "finished_us": case((again, null()), else_=now_us()),
+            "last_event": JOBS.c.last_event + 1,
+        }
+    )
     # A lease that ran out between the two statements keeps its stop and is taken back the next time.
     untold = and_(again, func.coalesce(JOBS.c.requested, "") == "stop")
     rows = connection.execute(

@@ -35,13 +35,23 @@ def reap(context: WorkerContext) -> None:
         _log.warning("%d jobs had lost their worker", reaped)
 
 
+def doubt_messages(context: WorkerContext) -> None:
+    """Announce the oldest waiting jobs again: a worker that was killed took what it had fetched with it.
+
+    Done at each worker's start. Copies do no harm, and a broker of folders keeps one of each.
+    """
+    context.ledger.doubt(limit=RESEND_LIMIT)
+
+
 def send_due(context: WorkerContext, send: Send) -> None:
     """Send messages for jobs that wait and whose last message is old, lost or was never sent."""
-    for message in context.ledger.due(older_than_s=context.settings.resend_after_s, limit=RESEND_LIMIT):
+    due = context.ledger.due(older_than_s=context.settings.resend_after_s, limit=RESEND_LIMIT)
+    for i, message in enumerate(due):
         try:
             send(message)
         except (BrokerError, OSError) as error:
             _log.warning("could not send the message of %s: %s", message.job_id, error)
+            context.ledger.unheard(due[i:])
             return
 
 
@@ -67,6 +77,7 @@ class Upkeep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no ty
             lambda: reap(context),
             lambda: send_due(context, send),
         )
+        parent.timer.call_after(0, lambda: doubt_messages(context))
         for chore in chores:
             parent.timer.call_after(0, chore)
             self._entries.append(parent.timer.call_repeatedly(interval_s, chore))

@@ -99,7 +99,7 @@ def test_damaged_files_of_the_queue_do_not_end_a_worker(house, eventually):
     (messages / "0_empty.sterna.msg").write_text("{}")
     (house.settings.broker_folder / "control" / "sterna.exchange").touch()
     job_id = house.submit()
-    with house.worker("succeed", STERNA_RESEND_AFTER_S="0.5", STERNA_BEAT_S="0.5"):
+    with house.worker("succeed"):
         eventually(lambda: house.ledger.job(job_id).state == "succeeded", 30)
     assert list(messages.iterdir()) == []
     refused = house.settings.broker_folder / "refused"
@@ -123,6 +123,12 @@ def test_kill_9_of_a_worker_gives_the_job_to_another(house, eventually, is_runni
     orphan = int(pid_file.read_text())
     if is_running(orphan):  # the stand-in does not listen; the real runner ends itself
         os.kill(orphan, signal.SIGKILL)
+
+
+def test_messages_that_were_lost_are_sent_again_at_the_next_start(house, eventually):
+    job_ids = [house.submit() for _ in range(3)]  # and nothing is sent: as if lost with a killed worker
+    with house.worker("succeed", STERNA_RESEND_AFTER_S="600"):
+        eventually(lambda: all(house.ledger.job(job_id).state == "succeeded" for job_id in job_ids), 30)
 
 
 def test_sigterm_releases_the_job_and_kills_the_child(house, eventually, is_running):
