@@ -176,6 +176,8 @@ class _Watch:
         heard = parse_line(line)
         if isinstance(heard, ResultLine | ErrorLine):
             return heard
+        if len(line) > self._limits.event_bytes:
+            raise RunnerCrashed(f"the runner told an event of more than {self._limits.event_bytes} bytes")
         self._batch.append(heard)
         return None
 

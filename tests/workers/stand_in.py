@@ -113,6 +113,11 @@ def overlong(_workdir):
     time.sleep(600)
 
 
+def long_event(_workdir):
+    say("message", code="LONG", text="x" * 70_000)
+    time.sleep(600)
+
+
 def chatty(_workdir):
     while True:
         progress(1)

@@ -47,6 +47,7 @@ def test_runner_sees_its_files_and_no_secrets(desk, monkeypatch):
         ("spin", "TIME_LIMIT", "processor time"),
         ("garbage", "RUNNER_CRASHED", "protocol"),
         ("overlong", "RUNNER_CRASHED", "100000 bytes"),
+        ("long_event", "RUNNER_CRASHED", "event of more than 65536 bytes"),
         ("chatty", "RUNNER_CRASHED", "more than 10000 lines"),
         ("impossible_step", "RUNNER_CRASHED", "step 10"),
         ("lying_digest", "RUNNER_CRASHED", "sha-256"),
