@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     worker_alive_s: float = Field(default=60, gt=0, description="A worker that beat within this time is alive.")
     max_attempts: int = Field(default=3, ge=1, description="Attempts that may lose their worker before a job fails.")
     resend_after_s: float = Field(default=30, gt=0, description="A queued job is announced again after this time.")
+    sweep_after_s: float = Field(
+        default=7 * 86_400, gt=0, description="What was left behind is removed after this time; an upload is given it."
+    )
 
     part_bytes: int = Field(default=16 * MIB, ge=1)
     max_upload_bytes: int = Field(default=16_384 * MIB, ge=1)

@@ -175,6 +175,12 @@ class Work(Database):
         oldest_first = sorted(rows, key=lambda row: row.created_us)
         return tuple(JobMessage(job_id=row.id, attempt=row.attempt) for row in oldest_first)
 
+    def is_running(self, job_id: str, *, attempt: int) -> bool:
+        """Whether a worker is at work on that attempt, as far as the ledger knows."""
+        query = select(JOBS.c.id).where(JOBS.c.id == job_id, JOBS.c.state == "running", JOBS.c.attempt == attempt)
+        with self.read() as connection:
+            return connection.execute(query).one_or_none() is not None
+
     def unheard(self, messages: Sequence[JobMessage]) -> None:
         """Says that these messages were not sent, or reached nobody who could take them: they are due at once."""
         with self.write() as connection:

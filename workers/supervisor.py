@@ -155,6 +155,7 @@ class _Watch:
         while True:
             self._check_orders(child)
             self._check_limits()
+            self._folder.cap_log()
             line = child.next_line(timeout_s=_TICK_S)
             if line is EndOfOutput or (line is None and gone):
                 return None

@@ -6,6 +6,7 @@ from hashlib import sha256
 import pytest
 
 from workers.supervisor import Supervisor
+from workers.work_folder import LOG_BYTES
 
 
 def test_success_relays_events_and_publishes_the_artifact(desk):
@@ -72,6 +73,16 @@ def test_events_before_a_crash_and_the_log_are_kept(desk):
     kept = desk.work_root / f"{job.id}-1"
     assert [entry.name for entry in kept.iterdir()] == ["runner.log"]
     assert "last words" in (kept / "runner.log").read_text()
+
+
+def test_the_log_of_a_runner_that_complains_is_cut_to_its_end(desk):
+    _, job = desk.run("complains_without_end")  # 40 MB
+
+    log = desk.work_root / f"{job.id}-1" / "runner.log"
+    assert log.stat().st_size < LOG_BYTES + 2_000_000
+    text = log.read_text()
+    assert text.startswith("(what was before this was cut")
+    assert text.endswith("last words\n")
 
 
 @pytest.mark.parametrize(
