@@ -41,12 +41,6 @@ class WorkFolder:
         self._job_id = lease.job.id
 
     def __enter__(self) -> Self:
-        # An earlier attempt whose worker was killed could not clean up behind itself.
-        for earlier in self._root.glob(f"{self._job_id}-*"):
-            _clear(earlier)
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in ("out", "tmp"):
-            (self.path / name).mkdir()
         return self
 
     def __exit__(
@@ -79,7 +73,13 @@ class WorkFolder:
             return log.read(size_bytes).decode(errors="replace")
 
     def fill(self, spec: JobSpec, ledger: Ledger, blobs: BlobStore) -> None:
-        """Write the spec and copy the uploads in, their digests verified."""
+        """Make the folder, write the spec and copy the uploads in, their digests verified; may be done again."""
+        # An earlier attempt whose worker was killed could not clean up behind itself.
+        for earlier in self._root.glob(f"{self._job_id}-*"):
+            _clear(earlier)
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in ("out", "tmp"):
+            (self.path / name).mkdir()
         plain = CompressSpec.model_validate(spec.model_dump(exclude=set(_NOT_THE_RUNNERS_OWN)))
         (self.path / "spec.json").write_text(plain.model_dump_json())
         blobs.fetch(ledger.upload_sha256(spec.model), self.path / "model")
