@@ -13,5 +13,10 @@ class JobMessage(BaseModel):
     job_id: str
     attempt: int
 
+    @property
+    def key(self) -> str:
+        """The same for each repetition of this message: a broker that knows it need not keep both."""
+        return f"{self.job_id}-{self.attempt}"
+
 
 RUN_JOB_TASK = "sterna.run_job"

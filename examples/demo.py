@@ -29,6 +29,7 @@ from sterna.client import Client
 
 START_TIMEOUT_S = 60.0
 JOB_TIMEOUT_S = 600.0
+STOP_TIMEOUT_S = 60.0
 FOLDER = Path("examples/out")
 
 
@@ -73,9 +74,18 @@ def embedded_service(console: Console) -> Iterator[str]:
             console.print(f"listening on {url}")
             yield url
         finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=60)
+            stop(process)
             console.print("service stopped")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask the service to end; kill it where it does not. Its children then end by themselves."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(timeout=STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def wait_for_address(process: subprocess.Popen[bytes], log: Path) -> str:

@@ -30,7 +30,7 @@ class Queue:
             Whether the broker took it.
         """
         try:
-            self._celery.send_task(RUN_JOB_TASK, kwargs=message.model_dump(), retry=False)
+            self._celery.send_task(RUN_JOB_TASK, kwargs=message.model_dump(), task_id=message.key, retry=False)
         except (OperationalError, OSError) as error:
             _log.warning("message of %s not sent, the outbox will repeat it: %s", message.job_id, error)
             return False

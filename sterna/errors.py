@@ -25,6 +25,7 @@
     │   ├── TrainingDiverged         the loss became NaN or infinite
     │   ├── TargetUnreachable        no network with that sparsity exists within the tolerance
     │   ├── OutOfMemory, TimeLimit, RunnerCrashed, AttemptsExhausted
+    │   ├── StorageUnavailable       the files of the job cannot be stored or fetched
     │   └── Cancelled                somebody asked for it
     ├── AcceptanceMissed           the result is worse than `acceptance` allows    exit 4
     ├── WaitTimeout                the client's patience ended, the job goes on    exit 5
@@ -220,6 +221,12 @@ class AttemptsExhausted(JobError):
     """Every allowed attempt lost its worker."""
 
     code = "ATTEMPTS_EXHAUSTED"
+
+
+class StorageUnavailable(JobError):
+    """The blob store or the worker's disk is away or full."""
+
+    code = "STORAGE_UNAVAILABLE"
 
 
 class Cancelled(JobError):

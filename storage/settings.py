@@ -10,12 +10,16 @@ Three addresses choose the size of the deployment and nothing else differs betwe
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL
 
 MIB = 2**20
+SCHEME: Final = "filesystem://"
+TRANSPORT: Final = "storage.broker:Transport"
+"""How Celery is told of the transport of that scheme, which it loads when it first speaks to the broker."""
 
 
 class Settings(BaseSettings):
@@ -37,6 +41,9 @@ class Settings(BaseSettings):
     worker_alive_s: float = Field(default=60, gt=0, description="A worker that beat within this time is alive.")
     max_attempts: int = Field(default=3, ge=1, description="Attempts that may lose their worker before a job fails.")
     resend_after_s: float = Field(default=30, gt=0, description="A queued job is announced again after this time.")
+    sweep_after_s: float = Field(
+        default=7 * 86_400, gt=0, description="What was left behind is removed after this time; an upload is given it."
+    )
 
     part_bytes: int = Field(default=16 * MIB, ge=1)
     max_upload_bytes: int = Field(default=16_384 * MIB, ge=1)
@@ -50,8 +57,9 @@ class Settings(BaseSettings):
         folder = self.data_dir.expanduser().resolve()
         embedded = {
             "broker_url": "filesystem://",
-            "database_url": f"sqlite:///{folder}/sterna.db",
-            "storage_url": f"file://{folder}/blobs",
+            # A folder's name may hold what means something else in an address: `#`, `?`, `%`.
+            "database_url": URL.create("sqlite", database=str(folder / "sterna.db")).render_as_string(),
+            "storage_url": (folder / "blobs").as_uri(),
         }
         object.__setattr__(self, "data_dir", folder)
         for name, url in embedded.items():
@@ -83,6 +91,7 @@ class Settings(BaseSettings):
         """Celery's configuration as far as senders and workers must agree on it."""
         return {
             "broker_url": self.broker_url,
+            "broker_transport": TRANSPORT if self.broker_url.startswith(SCHEME) else None,
             "broker_transport_options": self._transport_options(),
             "broker_connection_retry_on_startup": True,
             "task_default_queue": self.queue_name,
@@ -92,7 +101,7 @@ class Settings(BaseSettings):
         }
 
     def _transport_options(self) -> dict[str, object]:
-        if self.broker_url.startswith("filesystem"):
+        if self.broker_url.startswith(SCHEME):
             # One folder both ways: the sender's "out" is the worker's "in".
             messages = str(self.broker_folder / "messages")
             return {

@@ -6,11 +6,11 @@ import re
 import uuid
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, insert, select, update
 
 from api_schemas.uploads import Upload, UploadRequest
 from sterna.errors import Conflict, InvalidSpec, NotFound
-from storage.clock import now_us
+from storage.clock import microseconds, now_us
 from storage.database import Database
 from storage.schema import UPLOAD_PARTS, UPLOADS
 
@@ -62,6 +62,23 @@ class Uploads(Database):
             connection.execute(update(UPLOADS).where(UPLOADS.c.id == upload_id).values(complete=True))
             connection.execute(delete(UPLOAD_PARTS).where(UPLOAD_PARTS.c.upload_id == upload_id))
             return _find(connection, upload_id)
+
+    def abandoned_uploads(self, *, older_than_s: float, limit: int = 100) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Uploads begun longer ago than that and not complete, with the parts that have arrived; oldest first."""
+        old = and_(~UPLOADS.c.complete, UPLOADS.c.created_us < now_us() - microseconds(older_than_s))
+        oldest = select(UPLOADS.c.id).where(old).order_by(UPLOADS.c.created_us).limit(limit)
+        with self.read() as connection:
+            ids = connection.execute(oldest).scalars().all()
+            arrived = select(UPLOAD_PARTS.c.upload_id, UPLOAD_PARTS.c.n).where(UPLOAD_PARTS.c.upload_id.in_(ids))
+            parts: dict[str, list[int]] = {upload_id: [] for upload_id in ids}
+            for row in connection.execute(arrived):
+                parts[row.upload_id].append(row.n)
+        return tuple((upload_id, tuple(numbers)) for upload_id, numbers in parts.items())
+
+    def forget_upload(self, upload_id: str) -> None:
+        """Removes an upload that was not completed; a complete one stays."""
+        with self.write() as connection:
+            connection.execute(delete(UPLOADS).where(UPLOADS.c.id == upload_id, ~UPLOADS.c.complete))
 
     def upload_sha256(self, upload_id: str) -> str:
         """The blob of a complete upload.

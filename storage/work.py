@@ -9,7 +9,8 @@ each change of state is one UPDATE whose WHERE says what must still be true, wit
 
 A *lease* is the triple (job, worker, attempt). It is lost when the row no longer says so, not when its time has passed:
 a slow worker that nobody replaced may still finish. Whatever takes a job from a worker, a cancel that was asked for
-decides: the job becomes `cancelled`, not `queued`, `failed` or `succeeded`.
+decides: the job becomes `cancelled`, not `queued`, `failed` or `succeeded`. A stop means "keep the best so far", and
+what an attempt had reached is lost with its worker: the stop is dropped with it, and an event says so.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, literal, null, or_, select, update
 
-from api_schemas.events import EventBody, PhaseChange, ProgressPoint, StateChange
+from api_schemas.events import EventBody, Message, PhaseChange, ProgressPoint, StateChange
 from api_schemas.jobs import Job, JobErrorInfo, Latest, Result
 from api_schemas.queue import JobMessage
 from sterna.errors import AttemptsExhausted
@@ -153,8 +154,8 @@ class Work(Database):
     def due(self, *, older_than_s: float, limit: int) -> tuple[JobMessage, ...]:
         """The outbox: messages of queued jobs that should be sent now, oldest job first. They count as sent.
 
-        A job that was given back is due at once; any other when its last message is older than `older_than_s`, and
-        each time it is due again only after twice as long, up to eight times.
+        A job that was given back, or whose message went unheard, is due at once; any other when its last message is
+        older than `older_than_s`, and each time it is due again only after twice as long, up to eight times.
         """
         waited = JOBS.c.sent_us + JOBS.c.patience * microseconds(older_than_s) <= now_us()
         is_due = and_(JOBS.c.state == "queued", or_(JOBS.c.sent_us.is_(None), waited))
@@ -173,6 +174,25 @@ class Work(Database):
             ).all()
         oldest_first = sorted(rows, key=lambda row: row.created_us)
         return tuple(JobMessage(job_id=row.id, attempt=row.attempt) for row in oldest_first)
+
+    def is_running(self, job_id: str, *, attempt: int) -> bool:
+        """Whether a worker is at work on that attempt, as far as the ledger knows."""
+        query = select(JOBS.c.id).where(JOBS.c.id == job_id, JOBS.c.state == "running", JOBS.c.attempt == attempt)
+        with self.read() as connection:
+            return connection.execute(query).one_or_none() is not None
+
+    def unheard(self, messages: Sequence[JobMessage]) -> None:
+        """Says that these messages were not sent, or reached nobody who could take them: they are due at once."""
+        with self.write() as connection:
+            for message in messages:
+                waits = and_(JOBS.c.state == "queued", JOBS.c.attempt == message.attempt)
+                connection.execute(update(JOBS).where(JOBS.c.id == message.job_id, waits).values(_NEVER_SENT))
+
+    def doubt(self, *, limit: int) -> None:
+        """Says that messages may have been lost: the oldest jobs that wait, at most `limit`, are due at once."""
+        oldest = select(JOBS.c.id).where(JOBS.c.state == "queued").order_by(JOBS.c.created_us).limit(limit)
+        with self.write() as connection:
+            connection.execute(update(JOBS).where(JOBS.c.id.in_(oldest), JOBS.c.state == "queued").values(_NEVER_SENT))
 
     def _finish(self, lease: Lease, state: str, *, result: str | None = None, error: str | None = None) -> bool:
         cancel = JOBS.c.requested == "cancel"
@@ -196,6 +216,7 @@ class Work(Database):
         return True
 
 
+_NEVER_SENT: dict[str, Any] = {"sent_us": None, "patience": 1}
 _NOBODYS: dict[str, Any] = {"phase": None, "worker_id": None, "lease_until_us": None, "requested": None}
 
 
@@ -212,28 +233,49 @@ def _take_back(connection: Connection, whose: ColumnElement[bool], *, lost: int,
     exhausted = literal(lost == 1) & (JOBS.c.lost_attempts + 1 >= max_attempts)
     outcome = case((JOBS.c.requested == "cancel", "cancelled"), (exhausted, "failed"), else_="queued")
     again = outcome == "queued"
+    _drop_stop(connection, and_(whose, again))
     error = AttemptsExhausted(
         f"the job lost its worker in {max_attempts} attempts, which is as many as are allowed",
         hint="the workers' logs say why they ended; submit the job again once that is mended",
     )
     info = JobErrorInfo(code=error.code, message=error.detail, hint=error.hint)
-    changes = _NOBODYS | {
-        "state": outcome,
-        "attempt": JOBS.c.attempt + case((again, 1), else_=0),
-        "lost_attempts": JOBS.c.lost_attempts + lost,
-        "error": case((outcome == "failed", info.model_dump_json()), else_=null()),
-        "finished_us": case((again, null()), else_=now_us()),
-        "requested": case((again, JOBS.c.requested), else_=null()),
-        "sent_us": None,
-        "patience": 1,
-        "last_event": JOBS.c.last_event + 1,
-    }
+    changes = (
+        _NOBODYS
+        | _NEVER_SENT
+        | {
+            "state": outcome,
+            "attempt": JOBS.c.attempt + case((again, 1), else_=0),
+            "lost_attempts": JOBS.c.lost_attempts + lost,
+            "error": case((outcome == "failed", info.model_dump_json()), else_=null()),
+            "finished_us": case((again, null()), else_=now_us()),
+            "last_event": JOBS.c.last_event + 1,
+        }
+    )
+    # A lease that ran out between the two statements keeps its stop and is taken back the next time.
+    untold = and_(again, func.coalesce(JOBS.c.requested, "") == "stop")
     rows = connection.execute(
-        update(JOBS).where(whose).values(changes).returning(*JOBS.c, now_us().label("at_us"))
+        update(JOBS).where(whose, ~untold).values(changes).returning(*JOBS.c, now_us().label("at_us"))
     ).all()
     for row in rows:
         _tell_state(connection, row)
     return len(rows)
+
+
+def _drop_stop(connection: Connection, whose: ColumnElement[bool]) -> None:
+    """Forget that these jobs were asked to stop: their next attempt begins anew and would stop with nothing learnt."""
+    rows = connection.execute(
+        update(JOBS)
+        .where(whose, JOBS.c.requested == "stop")
+        .values(requested=None, last_event=JOBS.c.last_event + 1)
+        .returning(JOBS.c.id, JOBS.c.attempt, JOBS.c.last_event, now_us().label("at_us"))
+    ).all()
+    for row in rows:
+        text = (
+            f"attempt {row.attempt} was lost before it could stop, and what it had learnt with it: "
+            "the next one begins anew and does not stop; ask again, or cancel the job"
+        )
+        message = Message(code="STOP_DROPPED", text=text)
+        append_events(connection, row.id, [message], last_event=row.last_event, at_us=row.at_us)
 
 
 def _tell_state(connection: Connection, row: Row[Any]) -> None:

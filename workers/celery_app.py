@@ -11,9 +11,9 @@ from celery import Celery, signals
 
 from api_schemas import JobMessage
 from api_schemas.queue import RUN_JOB_TASK
+from sterna.hardening import hide_process
 from storage import Settings
 from workers import tasks
-from workers.broker import SCHEME, TRANSPORT
 from workers.context import worker_context
 from workers.upkeep import Upkeep
 
@@ -23,9 +23,11 @@ def create_app(settings: Settings) -> Celery:
     celery = Celery("sterna")
     celery.conf.update(
         **settings.queue_options(),
-        broker_transport=TRANSPORT if settings.broker_url.startswith(SCHEME) else None,
         task_acks_late=False,
         worker_prefetch_multiplier=1,
+        # A message is fetched when a thread is free to run it: one that a busy worker holds is one that an idle worker
+        # does not get. Celery can do so with Redis alone; with folders a held-back message is sent again.
+        worker_disable_prefetch=settings.broker_url.startswith(("redis", "sentinel")),
         worker_send_task_events=False,
         worker_enable_remote_control=False,
     )
@@ -41,7 +43,11 @@ def run_job(job_id: str, attempt: int) -> None:
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]  # celery has no types
 def open_context(**_: Any) -> None:  # noqa: ANN401  celery's signature
-    """Make the folders and open ledger and blobs before the worker listens, so that a wrong address ends it at once."""
+    """Make the folders and open ledger and blobs before the worker listens, so that a wrong address ends it at once.
+
+    The keys of both are in this process's environment, and runners are of the same user: it is hidden from them.
+    """
+    hide_process()
     worker_context()
 
 
@@ -51,4 +57,5 @@ def stop_children(**_: Any) -> None:  # noqa: ANN401  celery's signature
     worker_context().stopping.set()
 
 
+# Read at import because `celery -A` wants a finished application in the module. Nothing is made or opened yet.
 app = create_app(Settings())

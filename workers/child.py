@@ -28,7 +28,8 @@ KEPT_VARIABLES: Final = (
     "TZ",
 )
 _CODE_ROOT = Path(__file__).resolve().parents[1]
-_WAITING_LINES = 256
+# Times the longest line, this is what a worker holds of a child that talks faster than anybody listens.
+_WAITING_LINES = 8
 
 
 class EndOfOutput:

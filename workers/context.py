@@ -8,6 +8,7 @@ import threading
 import uuid
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
 from storage import BlobStore, Ledger, Settings
 from workers.supervisor import Supervisor
@@ -34,12 +35,17 @@ class WorkerContext:
         worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         return cls(settings, Ledger.open(settings.database_url), BlobStore.open(settings.storage_url), worker_id)
 
+    @property
+    def work_root(self) -> Path:
+        """Where each attempt gets its folder."""
+        return self.settings.data_dir / "work"
+
     def supervisor(self) -> Supervisor:
         """The supervisor of one job."""
         return Supervisor(
             ledger=self.ledger,
             blobs=self.blobs,
-            work_root=self.settings.data_dir / "work",
+            work_root=self.work_root,
             lease_s=self.settings.lease_s,
             stopping=self.stopping,
         )

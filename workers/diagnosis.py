@@ -7,22 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sterna.errors import JobError, OutOfMemory, RunnerCrashed, TimeLimit
+from workers.cgroup import memory_kills, own_groups
 
-_COUNTERS = (Path("/proc/vmstat"), Path("/sys/fs/cgroup/memory.events"))
+_OF_THE_MACHINE = Path("/proc/vmstat")
 _LAST_WORDS_OF_THE_STARVED = ("std::bad_alloc", "MemoryError", "can't allocate memory", "Cannot allocate memory")
 _MEMORY_HINT = "Use a worker with more memory, or a smaller model or less data."
 
 
 def count_memory_kills() -> int:
-    """How many processes the kernel has killed for memory, here and in this control group, since it started."""
-    total = 0
-    for path in _COUNTERS:
-        try:
-            lines = path.read_text().splitlines()
-        except OSError:
-            continue  # not Linux, or a kernel without this counter: then the sign is simply missing
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
-    return total
+    """How many processes the kernel has killed for memory: in this control group, or on the machine without one."""
+    in_group = memory_kills(own_groups())
+    if in_group is not None:
+        return in_group
+    try:
+        lines = _OF_THE_MACHINE.read_text().splitlines()
+    except OSError:
+        return 0  # not Linux, or a kernel without this counter: then the sign is simply missing
+    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
 
 
 @dataclass(frozen=True, slots=True)

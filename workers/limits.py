@@ -7,13 +7,16 @@ import os
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from workers.cgroup import memory_limit, own_groups
+
 GIB = 2**30
 DAY_S = 86_400.0
 
 
 def _most_of_the_memory() -> int:
-    """Nine tenths of the machine's memory, so that a runaway job fails alone."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 9 // 10
+    """Nine tenths of the memory of the machine, or of the container, so that a runaway job fails alone."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(machine, memory_limit(own_groups()) or machine) * 9 // 10
 
 
 class RunnerLimits(BaseSettings):
@@ -27,7 +30,9 @@ class RunnerLimits(BaseSettings):
         silence_s: longest time without a line from the runner before it counts as hung.
         grace_s: time between asking the runner to end and killing it.
         line_bytes: longest line that it may say; the result line holds the table of layers.
-        lines: most lines that it may say.
+        event_bytes: longest line that is an event: these are stored, a hundred at a time.
+        lines: most lines that it may say. Each is a row of the ledger for good; a runner says four a second at most,
+            2.8 million in eight days.
     """
 
     model_config = SettingsConfigDict(env_prefix="STERNA_RUNNER_", frozen=True)
@@ -39,7 +44,8 @@ class RunnerLimits(BaseSettings):
     silence_s: float = Field(default=3600.0, gt=0)
     grace_s: float = Field(default=5.0, ge=0)
     line_bytes: int = Field(default=4 * 2**20, gt=0)
-    lines: int = Field(default=1_000_000, gt=0)
+    event_bytes: int = Field(default=64 * 2**10, gt=0)
+    lines: int = Field(default=4_000_000, gt=0)
 
     def runner_arguments(self) -> tuple[str, ...]:
         """The limits that the runner sets on itself, as options of its command line: known before it reads a file."""

@@ -22,6 +22,7 @@ from typing import IO, Literal
 from api_schemas import CompressSpec, JobErrorInfo, Result
 from api_schemas.events import EventBody, StateChange
 from sterna.errors import JobError, OutOfMemory, RunnerCrashed, SternaError
+from sterna.hardening import refuse_new_privileges
 from workers.protocol import ErrorLine, Line, ResultLine, format_line
 
 Order = Literal["continue", "stop", "cancel"]
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, or that of the error.
     """
     options = _parse(arguments)
+    refuse_new_privileges()
     limit_resources(memory_bytes=options.memory_bytes, cpu_s=options.cpu_s, file_bytes=options.file_bytes)
     voice = Voice(_take_standard_output())
     orders = Orders(sys.stdin.buffer)

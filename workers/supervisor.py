@@ -15,9 +15,10 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from api_schemas import JobErrorInfo, Result
 from api_schemas.events import EventBody
@@ -27,6 +28,7 @@ from workers.child import Child, EndOfOutput, OverlongLine
 from workers.diagnosis import Death, count_memory_kills
 from workers.lease_keeper import LeaseKeeper
 from workers.limits import RunnerLimits
+from workers.patience import STORAGE_WAITS_S, with_patience
 from workers.protocol import ErrorLine, ResultLine, parse_line
 from workers.work_folder import WorkFolder
 
@@ -34,6 +36,7 @@ RUNNER_COMMAND: Final = (sys.executable, "-m", "workers.runner")
 BATCH_S: Final = 0.5
 BATCH_LINES: Final = 100
 _TICK_S = 0.1
+_T = TypeVar("_T")
 
 Outcome = Literal["succeeded", "failed", "cancelled", "released", "lost"]
 _log = logging.getLogger(__name__)
@@ -57,6 +60,7 @@ class Supervisor:
         limits: what one job may use.
         stopping: set when this worker shuts down.
         command: the runner; its folder and the limits it sets on itself are added to it.
+        storage_waits_s: how long to wait for a storage that fails, each time that it does.
     """
 
     ledger: Ledger
@@ -66,12 +70,13 @@ class Supervisor:
     limits: RunnerLimits = field(default_factory=RunnerLimits)
     stopping: threading.Event = field(default_factory=threading.Event)
     command: tuple[str, ...] = RUNNER_COMMAND
+    storage_waits_s: tuple[float, ...] = STORAGE_WAITS_S
 
     def run(self, lease: Lease) -> Outcome:
         """Run one attempt to its end and write that end down, if the lease is still its own.
 
-        Errors that are not the job's (the ledger or the blob store is down) are raised: the lease then runs out and the
-        attempt counts as lost.
+        An error of the ledger is raised: the lease then runs out and the attempt counts as lost. One of the storage is
+        waited for, and ends the job by its own name when it lasts.
         """
         with (
             LeaseKeeper(self.ledger, lease, lease_s=self.lease_s) as keeper,
@@ -124,12 +129,22 @@ class _Watch:
 
     def result(self) -> Result:
         """Fill the folder, run the child, publish its files."""
-        self._folder.fill(self._lease.job.spec, self._supervisor.ledger, self._supervisor.blobs)
+        ledger, blobs = self._supervisor.ledger, self._supervisor.blobs
+        self._patiently(lambda: self._folder.fill(self._lease.job.spec, ledger, blobs))
         self._check_orders()
         result = self._run_child()
-        published = self._folder.publish(result, self._supervisor.blobs)
+        published = self._patiently(lambda: self._folder.publish(result, blobs))
         self._check_orders()
         return published
+
+    def _patiently(self, work: Callable[[], _T]) -> _T:
+        return with_patience(work, waits_s=self._supervisor.storage_waits_s, wait=self._wait)
+
+    def _wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self._check_orders()
+            time.sleep(_TICK_S)
 
     def _run_child(self) -> Result:
         command = (*self._supervisor.command, str(self._folder.path), *self._limits.runner_arguments())
@@ -155,6 +170,7 @@ class _Watch:
         while True:
             self._check_orders(child)
             self._check_limits()
+            self._folder.cap_log()
             line = child.next_line(timeout_s=_TICK_S)
             if line is EndOfOutput or (line is None and gone):
                 return None
@@ -176,6 +192,8 @@ class _Watch:
         heard = parse_line(line)
         if isinstance(heard, ResultLine | ErrorLine):
             return heard
+        if len(line) > self._limits.event_bytes:
+            raise RunnerCrashed(f"the runner told an event of more than {self._limits.event_bytes} bytes")
         self._batch.append(heard)
         return None
 

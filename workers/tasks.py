@@ -21,7 +21,9 @@ def run_job(context: WorkerContext, message: JobMessage) -> str:
         One word for the log: how it ended, or `not due`.
     """
     if context.stopping.is_set():
-        return "not due"  # what is still queued here is sent again to a worker that lives
+        # Celery fetched it before the shutdown and thinks it done: announced at once, a worker that lives hears it.
+        context.ledger.unheard([message])
+        return "not due"
     lease = context.ledger.claim(message, worker_id=context.worker_id, lease_s=context.settings.lease_s)
     if lease is None:
         return "not due"

@@ -1,7 +1,8 @@
 """What every worker does between jobs, on Celery's own timer: says that it lives, and keeps the ledger moving.
 
 SQL is the truth and the queue may lose anything, so each worker also re-queues jobs whose lease ran out and sends the
-messages of jobs that wait unclaimed. All of it is safe to do from many workers at once.
+messages of jobs that wait unclaimed. Once an hour it removes what killed processes left. All of it is safe to do from
+many workers at once.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from kombu.exceptions import OperationalError as BrokerError
 from api_schemas import JobMessage
 from api_schemas.queue import RUN_JOB_TASK
 from workers.context import WorkerContext, worker_context
+from workers.sweep import sweep
 
 Send = Callable[[JobMessage], None]
 RESEND_LIMIT: Final = 100
+SWEEP_EVERY_S: Final = 3600.0
 
 _log = logging.getLogger(__name__)
 
@@ -35,13 +38,23 @@ def reap(context: WorkerContext) -> None:
         _log.warning("%d jobs had lost their worker", reaped)
 
 
+def doubt_messages(context: WorkerContext) -> None:
+    """Announce the oldest waiting jobs again: a worker that was killed took what it had fetched with it.
+
+    Done at each worker's start. Copies do no harm, and a broker of folders keeps one of each.
+    """
+    context.ledger.doubt(limit=RESEND_LIMIT)
+
+
 def send_due(context: WorkerContext, send: Send) -> None:
     """Send messages for jobs that wait and whose last message is old, lost or was never sent."""
-    for message in context.ledger.due(older_than_s=context.settings.resend_after_s, limit=RESEND_LIMIT):
+    due = context.ledger.due(older_than_s=context.settings.resend_after_s, limit=RESEND_LIMIT)
+    for i, message in enumerate(due):
         try:
             send(message)
         except (BrokerError, OSError) as error:
             _log.warning("could not send the message of %s: %s", message.job_id, error)
+            context.ledger.unheard(due[i:])
             return
 
 
@@ -58,18 +71,20 @@ class Upkeep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no ty
         """Begin at once and repeat; an error of the ledger is logged by the timer, which goes on."""
 
         def send(message: JobMessage) -> None:
-            parent.app.send_task(RUN_JOB_TASK, kwargs=message.model_dump())
+            parent.app.send_task(RUN_JOB_TASK, kwargs=message.model_dump(), task_id=message.key)
 
         context = worker_context()
         interval_s = min(context.settings.beat_s, context.settings.lease_s / 2)
-        chores: tuple[Callable[[], None], ...] = (
-            lambda: beat(context, capacity=parent.concurrency),
-            lambda: reap(context),
-            lambda: send_due(context, send),
+        chores: tuple[tuple[float, Callable[[], None]], ...] = (
+            (interval_s, lambda: beat(context, capacity=parent.concurrency)),
+            (interval_s, lambda: reap(context)),
+            (interval_s, lambda: send_due(context, send)),
+            (SWEEP_EVERY_S, lambda: sweep(context)),
         )
-        for chore in chores:
+        parent.timer.call_after(0, lambda: doubt_messages(context))
+        for every_s, chore in chores:
             parent.timer.call_after(0, chore)
-            self._entries.append(parent.timer.call_repeatedly(interval_s, chore))
+            self._entries.append(parent.timer.call_repeatedly(every_s, chore))
 
     def stop(self, parent: Any) -> None:  # noqa: ANN401, ARG002  celery's signature
         """End the chores."""

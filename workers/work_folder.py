@@ -8,6 +8,7 @@ The runner may have been made to do a stranger's will, so nothing that it left i
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -19,6 +20,8 @@ from sterna.errors import RunnerCrashed
 from storage import BlobStore, Lease, Ledger
 
 LOG_NAME = "runner.log"
+LOG_BYTES = 16 * 2**20
+_KEPT_BYTES = 2**16
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NOT_THE_RUNNERS_OWN = ("model", "data", "labels")
 
@@ -38,12 +41,6 @@ class WorkFolder:
         self._job_id = lease.job.id
 
     def __enter__(self) -> Self:
-        # An earlier attempt whose worker was killed could not clean up behind itself.
-        for earlier in self._root.glob(f"{self._job_id}-*"):
-            _clear(earlier)
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in ("out", "tmp"):
-            (self.path / name).mkdir()
         return self
 
     def __exit__(
@@ -58,6 +55,15 @@ class WorkFolder:
         """Where the runner's standard error goes."""
         return self.path / LOG_NAME
 
+    def cap_log(self) -> None:
+        """Cut a log that has grown too long to its end, in place: the runner keeps it open and appends to it."""
+        if self.log.stat().st_size <= LOG_BYTES:
+            return
+        end = self.log_tail(_KEPT_BYTES)
+        os.truncate(self.log, 0)
+        with self.log.open("a") as log:
+            log.write(f"(what was before this was cut: the log was longer than {LOG_BYTES} bytes)\n{end}")
+
     def log_tail(self, size_bytes: int = 4096) -> str:
         """The end of the runner's log."""
         if not self.log.exists():
@@ -67,7 +73,13 @@ class WorkFolder:
             return log.read(size_bytes).decode(errors="replace")
 
     def fill(self, spec: JobSpec, ledger: Ledger, blobs: BlobStore) -> None:
-        """Write the spec and copy the uploads in, their digests verified."""
+        """Make the folder, write the spec and copy the uploads in, their digests verified; may be done again."""
+        # An earlier attempt whose worker was killed could not clean up behind itself.
+        for earlier in self._root.glob(f"{self._job_id}-*"):
+            _clear(earlier)
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in ("out", "tmp"):
+            (self.path / name).mkdir()
         plain = CompressSpec.model_validate(spec.model_dump(exclude=set(_NOT_THE_RUNNERS_OWN)))
         (self.path / "spec.json").write_text(plain.model_dump_json())
         blobs.fetch(ledger.upload_sha256(spec.model), self.path / "model")

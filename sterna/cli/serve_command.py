@@ -1,12 +1,14 @@
 """`sterna serve`: service and worker on this machine, started and stopped together.
 
 Both run as children in sessions of their own: Ctrl-C reaches this process alone, which then asks both to end in order.
-What they write goes to `logs/` in the data folder.
+They are tethered to it, so that they end even when it is killed. What they write goes to `logs/` in the data folder,
+behind what earlier runs wrote; a log that grows too long becomes `….log.1` and begins anew.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,9 +25,11 @@ import httpx
 import typer
 
 from sterna.errors import InvalidSpec, ServiceUnavailable
+from sterna.hardening import hide_process
 
 START_S: Final = 60.0
 STOP_S: Final = 20.0
+LOG_BYTES: Final = 16 * 2**20
 _TICK_S: Final = 0.1
 _TAIL_BYTES: Final = 4000
 
@@ -40,13 +44,14 @@ def serve_command(
 ) -> None:
     """Run the service and a worker on this machine until Ctrl-C. No other server is needed."""
     port = _chosen_port(host, port)
+    hide_process()
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     data_dir = data_dir.resolve()
     logs = data_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"STERNA_DATA_DIR": str(data_dir)}
-    service = ("-m", "service", "--host", host, "--port", str(port))
-    worker = ("-m", "celery", "-A", "workers.celery_app", "worker", "-P", "threads", "-c", "1", "--loglevel", "INFO")
+    service = ("service", "--host", host, "--port", str(port))
+    worker = ("celery", "-A", "workers.celery_app", "worker", "-P", "threads", "-c", "1", "--loglevel", "INFO")
     with _asked_to_stop() as stop, _both(service, worker, logs, environment) as children:
         if _wait_until_ready(url, children, stop):
             typer.echo(f"Sterna is listening on {url}")
@@ -55,11 +60,16 @@ def serve_command(
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One child and where it writes."""
+    """One child and where it writes.
+
+    Attributes:
+        log_start: bytes of the log that earlier runs wrote.
+    """
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    log_start: int
 
     def check(self) -> None:
         """Raise when it is gone.
@@ -71,22 +81,24 @@ class Part:
         if code is None:
             return
         with self.log.open("rb") as log:
-            log.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
+            size = self.log.stat().st_size
+            log.seek(max(self.log_start if self.log_start <= size else 0, size - _TAIL_BYTES))
             tail = log.read().decode(errors="replace").strip()
         raise ServiceUnavailable(f"the {self.name} ended with {code}:\n{tail}", hint=f"The whole log is {self.log}.")
 
 
 @contextmanager
 def _asked_to_stop() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set."""
+    """An event that SIGINT, SIGTERM and the closing of the terminal set; what `nohup` ignores stays ignored."""
     stop = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    heeded = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    for number in heeded:
         signal.signal(number, lambda *_: stop.set())
     try:
         yield stop
     finally:
-        for number, handler in before.items():
+        for number, handler in heeded.items():
             signal.signal(number, handler)
 
 
@@ -98,20 +110,25 @@ def _both(
     parts: list[Part] = []
     try:
         for name, command in (("service", service), ("worker", worker)):
-            log = logs / f"{name}.log"
-            with log.open("wb") as stream:
-                process = subprocess.Popen(
-                    (sys.executable, *command),
-                    stdin=subprocess.DEVNULL,
-                    stdout=stream,
-                    stderr=subprocess.STDOUT,
-                    env=environment,
-                    start_new_session=True,
-                )
-            parts.append(Part(name, process, log))
+            parts.append(_started(name, command, logs / f"{name}.log", environment))
         yield tuple(parts)
     finally:
         _stop(parts)
+
+
+def _started(name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Part:
+    # Appended to: the log of a crash is wanted most after the restart. And only what is appended to can be cut.
+    with log.open("ab") as stream:
+        log_start = stream.tell()
+        process = subprocess.Popen(
+            (sys.executable, "-m", "sterna.cli.tethered", *command),
+            stdin=subprocess.PIPE,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+    return Part(name, process, log, log_start)
 
 
 def _stop(parts: Sequence[Part]) -> None:
@@ -125,6 +142,8 @@ def _stop(parts: Sequence[Part]) -> None:
         except subprocess.TimeoutExpired:
             part.process.kill()
             part.process.wait()
+        assert part.process.stdin is not None
+        part.process.stdin.close()
 
 
 def _wait_until_ready(url: str, parts: Sequence[Part], stop: threading.Event) -> bool:
@@ -158,6 +177,14 @@ def _watch(parts: Sequence[Part], stop: threading.Event) -> None:
     while not stop.wait(_TICK_S):
         for part in parts:
             part.check()
+            _cut(part.log)
+
+
+def _cut(log: Path) -> None:
+    """Begin a log anew, in place, for its writer keeps it open; what is written meanwhile may be lost."""
+    if log.stat().st_size > LOG_BYTES:
+        shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+        os.truncate(log, 0)
 
 
 def _chosen_port(host: str, port: int) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sterna.artifact import Artifact
-from sterna.cli.serve_command import STOP_S
+from sterna.cli.serve_command import LOG_BYTES, STOP_S
 
 
 @contextmanager
@@ -51,8 +51,20 @@ def children_of(pid):
     return [child for child, (state, parent, *_) in fields if int(parent) == pid and state != "Z"]
 
 
+def descendants_of(pid):
+    children = children_of(pid)
+    return children + [further for child in children for further in descendants_of(child)]
+
+
 def alive(pids):
     return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def eventually(condition, timeout_s):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s"
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +135,19 @@ def test_refusals_of_the_service_are_printed_in_words(at_service, arguments, cod
     assert words in done.err
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
+def test_a_closed_terminal_and_a_kill_leave_no_orphan(tmp_path, sterna, monkeypatch, tiny, number):
+    with serving(tmp_path, "--port", "0") as (process, output):
+        monkeypatch.setenv("STERNA_URL", listening(process, output))
+        job_id = sterna("submit", tiny.model, "--data", tiny.data, "-s", 0.5, "--seconds", 600).out.strip()
+        eventually(lambda: json.loads(sterna("status", job_id, "--json").out)["state"] == "running", 30)
+        eventually(lambda: len(descendants_of(process.pid)) >= 3, 30)  # service, worker, runner
+        everybody = descendants_of(process.pid)
+        process.send_signal(number)
+        assert process.wait(timeout=STOP_S) == (0 if number == signal.SIGHUP else -number)
+        eventually(lambda: not alive(everybody), STOP_S)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_everything_in_order(tmp_path, number):
     with serving(tmp_path, "--port", "0") as (process, output):
@@ -146,6 +171,20 @@ def test_a_child_that_dies_takes_the_other_with_it_and_its_log_is_shown(tmp_path
     text = output.read_text()
     assert "error[SERVICE_UNAVAILABLE]: the worker ended with -9" in text
     assert "ready." in text  # of celery's log
+
+
+def test_logs_are_continued_and_cut_when_long(tmp_path):
+    logs = tmp_path / "data" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "service.log").write_bytes(b"of the crash\n")
+    (logs / "worker.log").write_bytes(b"long\n" * (LOG_BYTES // 5 + 1))
+    with serving(tmp_path, "--port", "0") as (process, output):
+        listening(process, output)
+        eventually(lambda: (logs / "worker.log.1").exists() and (logs / "worker.log").stat().st_size < LOG_BYTES, 5)
+    assert (logs / "service.log").read_text().startswith("of the crash\n")
+    assert "Uvicorn running" in (logs / "service.log").read_text()
+    assert (logs / "worker.log.1").read_bytes().startswith(b"long\nlong\n")
+    assert b"long" not in (logs / "worker.log").read_bytes()
 
 
 def test_a_port_that_is_taken_is_refused_at_once(sterna, tmp_path):

@@ -1,6 +1,8 @@
 from pathlib import Path
 
-from storage import Settings
+import pytest
+
+from storage import BlobStore, Ledger, Settings
 
 
 def test_embedded_defaults_lie_under_the_data_folder(tmp_path, monkeypatch):
@@ -30,3 +32,13 @@ def test_senders_and_workers_share_one_message_folder(tmp_path):
     assert options["data_folder_in"] == options["data_folder_out"]
     assert Path(options["data_folder_in"]).is_dir()
     assert Path(options["control_folder"]).is_dir()
+
+
+@pytest.mark.parametrize("name", ["a#b", "what?", "100%25", "two words", "ä"])
+def test_a_folder_may_be_called_anything(tmp_path, name):
+    settings = Settings(data_dir=tmp_path / name).prepared()
+    Ledger.open(settings.database_url).close()
+    (tmp_path / "file").write_bytes(b"content")
+    BlobStore.open(settings.storage_url).put_file(tmp_path / "file")
+    assert {entry.name for entry in tmp_path.iterdir()} == {"file", name}
+    assert {"sterna.db", "blobs"} <= {entry.name for entry in (tmp_path / name).iterdir()}

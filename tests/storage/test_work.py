@@ -151,12 +151,27 @@ def test_a_cancel_decides_however_the_job_is_given_up(desk, ledger, result):
         assert now.finished_at is not None
 
 
-def test_a_stop_is_remembered_by_the_next_attempt(desk, ledger):
-    job = desk.submit()
-    lease = desk.claim(job)
+@pytest.mark.parametrize("how", ["released", "reaped"])
+def test_a_stop_is_dropped_with_the_attempt_that_could_have_kept_something(desk, ledger, how):
+    job, bystander = desk.submit(), desk.submit()
+    kept = desk.claim(bystander)
+    lease = desk.claim(job, lease_s=-1)
     ledger.request(job.id, "stop")
-    ledger.release(lease)
-    assert ledger.renew(desk.claim(job), lease_s=60) == "stop"
+    ledger.request(bystander.id, "stop")
+    assert ledger.release(lease) if how == "released" else ledger.reap(max_attempts=3) == 1
+    assert ledger.renew(desk.claim(job), lease_s=60) == "continue"
+    assert ledger.renew(kept, lease_s=60) == "stop"
+    bodies = [event.body for event in ledger.events(job.id).events]
+    assert [body.kind for body in bodies] == ["state", "state", "message", "state", "state"]
+    assert (bodies[2].code, "attempt 1 was lost" in bodies[2].text) == ("STOP_DROPPED", True)
+
+
+def test_a_stop_of_a_job_that_fails_with_its_worker_is_not_spoken_of(desk, ledger):
+    job = desk.submit()
+    desk.claim(job, lease_s=-1)
+    ledger.request(job.id, "stop")
+    assert ledger.reap(max_attempts=1) == 1
+    assert [event.body.kind for event in ledger.events(job.id).events] == ["state"] * 3
 
 
 def test_the_outbox_repeats_what_nobody_claimed(desk, ledger):
@@ -213,7 +228,7 @@ class Story:
         self.state = "cancelled" if self.requested == "cancel" else state
         if self.state == "queued":
             self.attempt += 1
-        self.owner = None
+        self.owner = self.requested = None
         return True
 
     def reap(self) -> None:

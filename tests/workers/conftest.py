@@ -54,6 +54,7 @@ class Desk:
             lease_s,
             LIMITS.model_copy(update=limits),
             command=(sys.executable, str(STAND_IN), behaviour),
+            storage_waits_s=(0.3, 0.3, 0.3),
         )
 
     def run(self, behaviour: str, **limits):

@@ -113,6 +113,21 @@ def overlong(_workdir):
     time.sleep(600)
 
 
+def long_event(_workdir):
+    say("message", code="LONG", text="x" * 70_000)
+    time.sleep(600)
+
+
+def complains_without_end(_workdir):
+    for n in range(40):
+        sys.stderr.write("complaint\n" * 100_000)
+        sys.stderr.flush()
+        progress(n)
+        time.sleep(0.05)
+    sys.stderr.write("last words\n")
+    raise SystemExit(9)
+
+
 def chatty(_workdir):
     while True:
         progress(1)

@@ -13,6 +13,7 @@ from celery import Celery
 from api_schemas import JobSpec, UploadRequest
 from api_schemas.queue import RUN_JOB_TASK
 from storage import BlobStore, Ledger, Settings
+from workers.celery_app import create_app
 
 WORKER = Path(__file__).with_name("stand_in_worker.py")
 
@@ -70,6 +71,12 @@ def test_importing_the_application_makes_nothing(tmp_path):
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize(("broker_url", "disabled"), [("redis://broker:6379/0", True), ("filesystem://", False)])
+def test_a_busy_worker_fetches_nothing_ahead_where_the_broker_allows_it(tmp_path, broker_url, disabled):
+    app = create_app(Settings(data_dir=tmp_path, broker_url=broker_url))
+    assert app.conf.worker_disable_prefetch is disabled
+
+
 def test_a_worker_with_torch_blocked_runs_a_sent_job_and_shuts_down(house, eventually):
     job_id = house.submit()
     house.send(job_id=job_id, attempt=1)
@@ -86,13 +93,17 @@ def test_a_worker_with_torch_blocked_runs_a_sent_job_and_shuts_down(house, event
     assert house.ledger.job(job_id).attempt == 1
 
 
-def test_a_half_written_message_is_lost_and_the_outbox_sends_it_again(house, eventually):
+def test_damaged_files_of_the_queue_do_not_end_a_worker(house, eventually):
     messages = house.settings.broker_folder / "messages"
     (messages / "0_half.sterna.msg").write_text('{"body": "')
+    (messages / "0_empty.sterna.msg").write_text("{}")
+    (house.settings.broker_folder / "control" / "sterna.exchange").touch()
     job_id = house.submit()
-    with house.worker("succeed", STERNA_RESEND_AFTER_S="0.5", STERNA_BEAT_S="0.5"):
+    with house.worker("succeed"):
         eventually(lambda: house.ledger.job(job_id).state == "succeeded", 30)
-    assert not list(messages.glob("0_half*"))
+    assert list(messages.iterdir()) == []
+    refused = house.settings.broker_folder / "refused"
+    assert sorted(file.name for file in refused.iterdir()) == ["0_empty.sterna.msg", "0_half.sterna.msg"]
 
 
 def test_kill_9_of_a_worker_gives_the_job_to_another(house, eventually, is_running):
@@ -112,6 +123,12 @@ def test_kill_9_of_a_worker_gives_the_job_to_another(house, eventually, is_runni
     orphan = int(pid_file.read_text())
     if is_running(orphan):  # the stand-in does not listen; the real runner ends itself
         os.kill(orphan, signal.SIGKILL)
+
+
+def test_messages_that_were_lost_are_sent_again_at_the_next_start(house, eventually):
+    job_ids = [house.submit() for _ in range(3)]  # and nothing is sent: as if lost with a killed worker
+    with house.worker("succeed", STERNA_RESEND_AFTER_S="600"):
+        eventually(lambda: all(house.ledger.job(job_id).state == "succeeded" for job_id in job_ids), 30)
 
 
 def test_sigterm_releases_the_job_and_kills_the_child(house, eventually, is_running):

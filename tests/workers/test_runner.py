@@ -139,6 +139,8 @@ def test_a_process_limits_itself_and_keeps_prints_out_of_the_protocol(tmp_path):
         kinds = ("RLIMIT_DATA", "RLIMIT_CPU", "RLIMIT_FSIZE", "RLIMIT_CORE")
         limits = {kind: resource.getrlimit(getattr(resource, kind))[0] for kind in kinds}
         on_event(Message(code="LIMITS", text=json.dumps(limits)))
+        status = open("/proc/self/status").read()
+        on_event(Message(code="STATUS", text=status))
         (out / "large").write_bytes(bytes(3_000_000))
         """,
         "--memory-bytes=3000000000",
@@ -146,7 +148,7 @@ def test_a_process_limits_itself_and_keeps_prints_out_of_the_protocol(tmp_path):
         "--file-bytes=2000000",
     )
     output, log = process.communicate(timeout=30)
-    message, error = (parse_line(line) for line in output.splitlines())
+    message, status, error = (parse_line(line) for line in output.splitlines())
 
     cap = resource.getrlimit(resource.RLIMIT_DATA)[1]
     assert cap in (resource.RLIM_INFINITY, max(cap, 3_000_000_000))
@@ -156,6 +158,7 @@ def test_a_process_limits_itself_and_keeps_prints_out_of_the_protocol(tmp_path):
         "RLIMIT_FSIZE": 2_000_000,
         "RLIMIT_CORE": 0,
     }
+    assert "NoNewPrivs:\t1" in status.text
     assert isinstance(error, ErrorLine)
     assert "OSError" in error.error.message
     assert b"a library prints" in log

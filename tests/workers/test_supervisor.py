@@ -1,11 +1,14 @@
+import dataclasses
 import json
 import os
 import signal
+import time
 from hashlib import sha256
 
 import pytest
 
 from workers.supervisor import Supervisor
+from workers.work_folder import LOG_BYTES
 
 
 def test_success_relays_events_and_publishes_the_artifact(desk):
@@ -47,6 +50,7 @@ def test_runner_sees_its_files_and_no_secrets(desk, monkeypatch):
         ("spin", "TIME_LIMIT", "processor time"),
         ("garbage", "RUNNER_CRASHED", "protocol"),
         ("overlong", "RUNNER_CRASHED", "100000 bytes"),
+        ("long_event", "RUNNER_CRASHED", "event of more than 65536 bytes"),
         ("chatty", "RUNNER_CRASHED", "more than 10000 lines"),
         ("impossible_step", "RUNNER_CRASHED", "step 10"),
         ("lying_digest", "RUNNER_CRASHED", "sha-256"),
@@ -71,6 +75,16 @@ def test_events_before_a_crash_and_the_log_are_kept(desk):
     kept = desk.work_root / f"{job.id}-1"
     assert [entry.name for entry in kept.iterdir()] == ["runner.log"]
     assert "last words" in (kept / "runner.log").read_text()
+
+
+def test_the_log_of_a_runner_that_complains_is_cut_to_its_end(desk):
+    _, job = desk.run("complains_without_end")  # 40 MB
+
+    log = desk.work_root / f"{job.id}-1" / "runner.log"
+    assert log.stat().st_size < LOG_BYTES + 2_000_000
+    text = log.read_text()
+    assert text.startswith("(what was before this was cut")
+    assert text.endswith("last words\n")
 
 
 @pytest.mark.parametrize(
@@ -182,6 +196,71 @@ def test_a_missing_blob_fails_the_job_before_a_child_starts(desk):
 
     assert desk.supervisor("succeed").run(desk.claim(message)) == "failed"
     assert desk.ledger.job(message.job_id).error.code == "NOT_FOUND"
+
+
+@pytest.fixture
+def away(desk):
+    """The blob store's folder is a file until it is mended: reading and writing fail, whoever asks."""
+    blobs, hidden = desk.folder / "blobs", desk.folder / "hidden"
+
+    class Away:
+        def begin(self):
+            blobs.rename(hidden)
+            blobs.touch()
+
+        def end(self):
+            blobs.unlink()
+            hidden.rename(blobs)
+
+    return Away()
+
+
+def test_a_storage_that_is_away_for_a_moment_costs_no_attempt(desk, in_thread, eventually, away):
+    message = desk.submit()
+    running = in_thread(desk.supervisor("obey_stop"), desk.claim(message))
+    eventually(lambda: desk.ledger.job(message.job_id).phase == "search")
+    away.begin()
+    desk.ledger.request(message.job_id, "stop")
+    eventually(lambda: any(desk.work_root.glob("*/out/model.sterna")))
+    time.sleep(0.2)
+    away.end()
+
+    assert running.join() == "succeeded"
+    assert desk.ledger.job(message.job_id).attempt == 1
+
+
+@pytest.mark.parametrize("behaviour", ["obey_stop", "hang"])
+def test_a_storage_that_stays_away_is_told_by_its_name(desk, in_thread, eventually, away, behaviour):
+    message = desk.submit()
+    lease = desk.claim(message)
+    if behaviour == "hang":
+        away.begin()  # before the model is fetched
+    running = in_thread(desk.supervisor(behaviour), lease)
+    if behaviour == "obey_stop":
+        eventually(lambda: desk.ledger.job(message.job_id).phase == "search")
+        away.begin()
+        desk.ledger.request(message.job_id, "stop")
+
+    assert running.join() == "failed"
+    job = desk.ledger.job(message.job_id)
+    assert (job.error.code, job.attempt) == ("STORAGE_UNAVAILABLE", 1)
+    assert job.error.hint
+
+
+def test_a_work_folder_that_cannot_be_made_is_told_by_its_name(desk):
+    message = desk.submit()
+    desk.work_root.touch()
+    assert desk.supervisor("succeed").run(desk.claim(message)) == "failed"
+    assert desk.ledger.job(message.job_id).error.code == "STORAGE_UNAVAILABLE"
+
+
+def test_a_cancel_ends_the_wait_for_the_storage(desk, in_thread, away):
+    message = desk.submit()
+    lease = desk.claim(message)
+    away.begin()
+    running = in_thread(dataclasses.replace(desk.supervisor("succeed"), storage_waits_s=(600.0,)), lease)
+    desk.ledger.request(message.job_id, "cancel")
+    assert running.join() == "cancelled"
 
 
 def test_the_real_runner_is_the_default():

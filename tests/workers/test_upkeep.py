@@ -6,7 +6,7 @@ from kombu.exceptions import OperationalError
 from storage import Settings
 from workers.context import WorkerContext
 from workers.tasks import run_job
-from workers.upkeep import beat, reap, send_due
+from workers.upkeep import beat, doubt_messages, reap, send_due
 
 
 @pytest.fixture
@@ -47,6 +47,9 @@ def test_a_broker_that_is_away_stops_the_round_without_an_error(desk, context):
 
     send_due(context, send)
     assert len(tried) == 1
+    sent = []
+    send_due(context, sent.append)
+    assert len(sent) == 2  # neither counts as sent
 
 
 @pytest.mark.parametrize("change", [{"attempt": 2}, {"job_id": "job_" + "0" * 32}])
@@ -61,3 +64,17 @@ def test_a_worker_that_shuts_down_claims_nothing(desk, context):
     context.stopping.set()
     assert run_job(context, message) == "not due"
     assert desk.ledger.job(message.job_id).state == "queued"
+    sent = []
+    send_due(context, sent.append)
+    assert sent == [message]
+
+
+def test_a_start_doubts_every_message_that_was_sent_before(desk, context):
+    waiting, taken = desk.submit(), desk.submit()
+    desk.claim(taken)
+    sent = []
+    send_due(context, sent.append)
+    assert sent == []
+    doubt_messages(context)
+    send_due(context, sent.append)
+    assert sent == [waiting]
