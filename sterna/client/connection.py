@@ -16,6 +16,7 @@ from typing import Any, Final, Self, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from api_schemas import read_answer
 from sterna.client.problems import problem_error
 from sterna.errors import InvalidSpec, ServiceUnavailable
 
@@ -142,7 +143,7 @@ class Connection:
 
     def _read(self, response: httpx.Response, answer: type[Model]) -> Model:
         try:
-            return answer.model_validate_json(response.content)
+            return read_answer(answer, response.content)
         except ValidationError:
             raise ServiceUnavailable(
                 f"{response.request.url} answered with something that is no {answer.__name__}",
