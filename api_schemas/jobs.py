@@ -160,7 +160,10 @@ class ArtifactRef(BaseModel):
 
 
 class Result(Finite):
-    """What came out. `sparsity` is the share of zeros among the ternarised weights, counted in the packed artifact."""
+    """What came out. `sparsity` is the share of zeros among the ternarised weights, counted in the packed artifact.
+
+    `entropy_bits_per_weight` is that of the overall sparsity: a yardstick, and no bound where layers differ.
+    """
 
     target_sparsity: float
     sparsity: float
