@@ -1,5 +1,6 @@
 """The wire contract: what travels over HTTP, over the queue, and between a worker and its runner. pydantic only."""
 
+from api_schemas.answers import read_answer
 from api_schemas.events import Event, EventList, ProgressPoint
 from api_schemas.jobs import (
     TERMINAL_STATES,
@@ -53,4 +54,5 @@ __all__ = [
     "Search",
     "Upload",
     "UploadRequest",
+    "read_answer",
 ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
+from api_schemas.answers import is_answer
 from api_schemas.jobs import JobErrorInfo, JobState, Phase
 
 
@@ -49,7 +50,20 @@ class Message(BaseModel):
     text: str
 
 
+KINDS = tuple(str(one.model_fields["kind"].default) for one in (ProgressPoint, PhaseChange, StateChange, Message))
 EventBody = Annotated[ProgressPoint | PhaseChange | StateChange | Message, Field(discriminator="kind")]
+
+
+class OtherEvent(BaseModel):
+    """An event of a kind that a newer service has; clients pass over those that they do not know."""
+
+    kind: str
+
+    @model_validator(mode="after")
+    def _is_of_a_newer_service(self, info: ValidationInfo) -> Self:
+        if not is_answer(info) or self.kind in KINDS:
+            raise ValueError(f"not an event of a known kind ({', '.join(KINDS)})")
+        return self
 
 
 class Event(BaseModel):
@@ -57,7 +71,7 @@ class Event(BaseModel):
 
     id: int
     at: datetime
-    body: EventBody
+    body: Annotated[EventBody | OtherEvent, Field(union_mode="left_to_right")]
 
 
 class EventList(BaseModel):

@@ -5,12 +5,23 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-Phase = Literal["validating", "baseline", "search", "recover", "pack", "export"]
+from api_schemas.answers import OrNewer, is_answer
+
+JobState = Annotated[Literal["queued", "running", "succeeded", "failed", "cancelled"], OrNewer()]
+Phase = Annotated[Literal["validating", "baseline", "search", "recover", "pack", "export"], OrNewer()]
 TERMINAL_STATES: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 
+Export = Annotated[Literal["onnx", "gguf", "safetensors", "pt2"], OrNewer()]
 LabelKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
 LabelValue = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f]*$")]
 Glob = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f]*$")]
@@ -26,12 +37,12 @@ class Wire(BaseModel):
 class Search(Wire):
     """How α is found: `track` steers it in one run, `trials` brackets it over several, `fixed` takes it as given."""
 
-    strategy: Literal["track", "trials", "fixed"] = "track"
+    strategy: Annotated[Literal["track", "trials", "fixed"], OrNewer()] = "track"
     alpha: float | None = Field(default=None, gt=0, lt=2, description="Only with strategy `fixed`, which needs it.")
 
     @model_validator(mode="after")
-    def _alpha_goes_with_fixed(self) -> Self:
-        if (self.strategy == "fixed") != (self.alpha is not None):
+    def _alpha_goes_with_fixed(self, info: ValidationInfo) -> Self:
+        if not is_answer(info) and (self.strategy == "fixed") != (self.alpha is not None):
             raise ValueError("alpha is given exactly when strategy is 'fixed'")
         return self
 
@@ -47,7 +58,7 @@ class Acceptance(Wire):
     """How much the metric may lose, and what to do when it loses more."""
 
     max_drop: float | None = Field(default=None, ge=0, le=1e9, description="In the metric's unit; accuracy is 0 to 1.")
-    on_miss: Literal["fail", "best_effort"] = "best_effort"
+    on_miss: Annotated[Literal["fail", "best_effort"], OrNewer()] = "best_effort"
 
 
 class CompressSpec(Wire):
@@ -58,28 +69,28 @@ class CompressSpec(Wire):
 
     target_sparsity: float = Field(gt=0, lt=1, description="Share of zeros among the ternarised weights.")
     tolerance: float = Field(default=0.0005, ge=0, lt=0.5)
-    granularity: Literal["global", "layer"] = "global"
+    granularity: Annotated[Literal["global", "layer"], OrNewer()] = "global"
     exclude: tuple[Glob, ...] = Field(default=(), max_length=256)
-    objective: Literal["auto", "classification", "regression", "distillation"] = "auto"
-    method: Literal["sca", "ste"] = "sca"
+    objective: Annotated[Literal["auto", "classification", "regression", "distillation"], OrNewer()] = "auto"
+    method: Annotated[Literal["sca", "ste"], OrNewer()] = "sca"
     search: Search = Search()
     budget: Budget = Budget()
     acceptance: Acceptance = Acceptance()
-    exports: tuple[Literal["onnx", "gguf", "safetensors", "pt2"], ...] = Field(default=(), max_length=4)
+    exports: tuple[Export, ...] = Field(default=(), max_length=4)
     seed: int = Field(default=0, ge=0, lt=2**32)
 
     @field_validator("search")
     @classmethod
-    def _strategy_exists(cls, search: Search) -> Search:
-        if search.strategy == "trials":
+    def _strategy_exists(cls, search: Search, info: ValidationInfo) -> Search:
+        if not is_answer(info) and search.strategy == "trials":
             raise ValueError("strategy 'trials' is not in this version; use 'track' or 'fixed'")
         return search
 
     @field_validator("exports")
     @classmethod
-    def _exports_exist(cls, exports: tuple[str, ...]) -> tuple[str, ...]:
+    def _exports_exist(cls, exports: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         missing = sorted(set(exports) - {"safetensors"})
-        if missing:
+        if missing and not is_answer(info):
             raise ValueError(f"exports {missing} are not in this version; 'safetensors' is")
         return exports
 
@@ -113,16 +124,22 @@ class Latest(BaseModel):
     metric: float | None = None
 
 
-class Metric(BaseModel):
+class Finite(BaseModel):
+    """Root of what a result is made of: NaN and infinity are no figures that can be reported, and no JSON."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class Metric(Finite):
     """The held-out metric before and after. `drop` is positive when the ternary network is worse."""
 
-    name: Literal["accuracy", "mse", "agreement"]
+    name: Annotated[Literal["accuracy", "mse", "agreement"], OrNewer()]
     baseline: float
     ternary: float
     drop: float
 
 
-class LayerReport(BaseModel):
+class LayerReport(Finite):
     """One ternarised tensor, counted in the packed artifact."""
 
     name: str
@@ -142,8 +159,11 @@ class ArtifactRef(BaseModel):
     url: str | None = None
 
 
-class Result(BaseModel):
-    """What came out. `sparsity` is the share of zeros among the ternarised weights, counted in the packed artifact."""
+class Result(Finite):
+    """What came out. `sparsity` is the share of zeros among the ternarised weights, counted in the packed artifact.
+
+    `entropy_bits_per_weight` is that of the overall sparsity: a yardstick, and no bound where layers differ.
+    """
 
     target_sparsity: float
     sparsity: float

@@ -35,6 +35,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description="Ternary networks with exactly the sparsity asked for.",
         lifespan=lifespan,
         redirect_slashes=False,
+        # Their pages load scripts from elsewhere, into an origin that asks for no key; /openapi.json says the same.
+        docs_url=None,
         redoc_url=None,
         responses=PROBLEMS,
     )

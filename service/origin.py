@@ -7,8 +7,8 @@ origin.
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.problems import new_problem, problem_response
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# RFC 9110, 7.2: a name or a bracketed address, and perhaps a port; nothing else, such as a user or a path.
+_HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[(?P<address>[0-9a-f:.]+)\])(:[0-9]{0,5})?")
 _FOREIGN_SITES = frozenset({"cross-site", "same-site"})
 
 
@@ -29,7 +31,7 @@ class OwnOriginOnly:
 
     def __init__(self, app: ASGIApp, *, allowed_hosts: tuple[str, ...] = ()) -> None:
         self._app = app
-        self._allowed_hosts = frozenset(allowed_hosts)
+        self._allowed_hosts = frozenset(name.lower() for name in allowed_hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 403."""
@@ -45,24 +47,24 @@ class OwnOriginOnly:
         await problem_response(request, problem)(scope, receive, send)
 
     def _objection(self, request: Request) -> str | None:
-        host = request.headers.get("host", "")
+        host = request.headers.get("host", "").lower()
         name = _host_name(host)
         if not (is_loopback(name) or name in self._allowed_hosts):
             return f"the request is for the host {host[:100]!r}, which is not a name of this service"
         if request.method in _SAFE_METHODS:
             return None
-        origin = request.headers.get("origin")
-        if request.headers.get("sec-fetch-site") in _FOREIGN_SITES or (origin and origin.partition("://")[2] != host):
+        origin = request.headers.get("origin", "").lower()
+        if request.headers.get("sec-fetch-site", "").lower() in _FOREIGN_SITES or (
+            origin and origin.partition("://")[2] != host
+        ):
             return f"the request comes from a page of another origin ({(origin or 'unnamed')[:100]!r})"
         return None
 
 
 def _host_name(host: str) -> str:
-    """The name in a Host header, without its port; empty where there is none to be found."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:  # such as an IPv6 address without its closing bracket
-        return ""
+    """The name in a Host header in lower case, without its port; empty where there is none to be found."""
+    found = _HOST.fullmatch(host)
+    return (found["address"] or found["name"]) if found else ""
 
 
 def is_loopback(host: str) -> bool:

@@ -27,7 +27,7 @@ PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_S = "5"
 _MOST_FIELDS = 100
 _LONGEST_VALUE = 60
-FIELDS_HINT = "/docs and /openapi.json say what each field may hold."
+FIELDS_HINT = "/openapi.json says what each field may hold."
 
 # The first class that fits decides, so the special comes before the general.
 STATUS_OF: tuple[tuple[type[errors.SternaError], int], ...] = (
@@ -45,6 +45,7 @@ CODE_OF: Mapping[int, str] = {
     403: errors.AccessDenied.code,
     404: errors.NotFound.code,
     405: "METHOD_NOT_ALLOWED",
+    408: "REQUEST_TIMEOUT",
     409: errors.Conflict.code,
     413: "REQUEST_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA_TYPE",
@@ -122,7 +123,7 @@ def _found_value(found: Mapping[str, Any]) -> str:
 def problem_response(
     request: Request, problem: Problem, *, headers: Mapping[str, str] | None = None, extra: str = ""
 ) -> Response:
-    """A problem as an answer; `instance` is filled in.
+    """A problem as an answer; `instance` is filled in, from the scope since an address with a bad host has no parts.
 
     Args:
         request: what is answered.
@@ -130,7 +131,7 @@ def problem_response(
         headers: of the answer.
         extra: members of RFC 9457 beyond our own, as JSON text without its braces.
     """
-    body = problem.model_copy(update={"instance": request.url.path}).model_dump_json()
+    body = problem.model_copy(update={"instance": request.scope["path"]}).model_dump_json()
     if extra:
         body = f"{body[:-1]},{extra}}}"
     return Response(body, status_code=problem.status, headers=dict(headers or {}), media_type=PROBLEM_TYPE)
@@ -189,13 +190,13 @@ async def _on_disconnect(_request: Request, _error: Exception) -> Response:
 
 
 async def _on_unavailable(request: Request, error: Exception) -> Response:
-    _log.error("%s %s: database or storage failed", request.method, request.url.path, exc_info=error)
+    _log.error("%s %s: database or storage failed", request.method, request.scope["path"], exc_info=error)
     problem = new_problem(503, "the database or the storage does not answer", hint="try again in a moment")
     return problem_response(request, problem, headers={"Retry-After": RETRY_AFTER_S})
 
 
 async def _on_fault(request: Request, error: Exception) -> Response:
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    _log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
     problem = new_problem(500, "the service failed to handle the request; its log says why")
     return problem_response(request, problem)
 

@@ -1,4 +1,8 @@
-"""The limit that no code without knowledge of the network can beat."""
+"""The entropy at a share of zeros: a yardstick for codes, and no bound for networks.
+
+It is what independent weights with one and the same share of zeros everywhere need on average. Layers of a network
+differ: coded each by itself they need the mean of their own entropies, which is at most that of the overall share.
+"""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class Listing:
 
     @property
     def entropy_bits_per_weight(self) -> float:
-        """H of the sparsity over all layers. Uneven layers lie below it, so `bits_per_weight` may, too."""
+        """H at the overall sparsity: no bound. Uneven layers lie below it, so `bits_per_weight` may, too."""
         return entropy_bits_per_weight(self.sparsity)
 
 

@@ -123,7 +123,7 @@ class Artifact:
 
     @property
     def entropy_bits_per_weight(self) -> float:
-        """H of the sparsity over all layers."""
+        """H at the overall sparsity: what to compare with, no bound (`sterna.artifact.entropy`)."""
         return self.listing.entropy_bits_per_weight
 
     @property

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -60,19 +63,65 @@ def compress_to(output: Path, model: Path, data: Path | None, spec: CompressSpec
             "compressing needs torch, which is not installed here",
             hint="pip install 'sterna[train]', or send the model to a service with `sterna submit`.",
         ) from None
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".sterna-", dir=output.parent) as scratch, JobProgress() as progress:
-        result = compress(model, data, spec, Path(scratch), on_event=progress.on_event, control=lambda: "continue")
-        placed = tuple(_place(artifact, Path(scratch), output) for artifact in result.artifacts)
+    place = _Place.chosen(output)
+    with place.scratch() as scratch, JobProgress() as progress:
+        place.check(spec)
+        result = compress(model, data, spec, scratch, on_event=progress.on_event, control=lambda: "continue")
+        placed = tuple(place.move(artifact, scratch) for artifact in result.artifacts)
     return result.model_copy(update={"artifacts": placed})
 
 
-def _place(artifact: ArtifactRef, scratch: Path, output: Path) -> ArtifactRef:
-    """Move one file to where it was asked for."""
-    if output.suffix == ARTIFACT_SUFFIX and not output.is_dir():
-        target = output.with_suffix(Path(artifact.name).suffix)
-    else:
-        output.mkdir(exist_ok=True)
-        target = output / artifact.name
-    (scratch / artifact.name).replace(target)
-    return artifact.model_copy(update={"name": target.name, "url": target.resolve().as_uri()})
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the files go.
+
+    Attributes:
+        folder: they are made in a scratch folder in it and renamed, which neither crosses file systems nor follows
+            links, and is known to be possible before anything is trained.
+        stem: their name without its suffix; None: the name that they have.
+    """
+
+    folder: Path
+    stem: str | None
+
+    @classmethod
+    def chosen(cls, output: Path) -> _Place:
+        if output.is_symlink():
+            raise InvalidSpec(
+                f"{output} is a symbolic link; results are not written through links",
+                hint=f"Give the place itself: -o {output.resolve()}",
+            )
+        if output.suffix == ARTIFACT_SUFFIX and not output.is_dir():
+            return cls(output.parent, output.stem)
+        return cls(output, None)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            made = tempfile.TemporaryDirectory(prefix=".sterna-", dir=self.folder)
+        except OSError as error:
+            raise InvalidSpec(
+                f"nothing can be written to {self.folder}: {error.strerror or error}",
+                hint="Choose another place with -o; nothing was trained.",
+            ) from None
+        with made as name:
+            yield Path(name)
+
+    def check(self, spec: CompressSpec) -> None:
+        """Refuse names that cannot be given to the results."""
+        for name in (f"model{ARTIFACT_SUFFIX}", *(f"model.{export}" for export in spec.exports)):
+            if (target := self._target(name)).is_dir():
+                raise InvalidSpec(
+                    f"{target} is a folder, and a result would have that name",
+                    hint="Choose another place with -o; nothing was trained.",
+                )
+
+    def move(self, artifact: ArtifactRef, scratch: Path) -> ArtifactRef:
+        target = self._target(artifact.name)
+        (scratch / artifact.name).replace(target)
+        # Not resolved: a link that somebody put there since would be followed.
+        return artifact.model_copy(update={"name": target.name, "url": target.absolute().as_uri()})
+
+    def _target(self, name: str) -> Path:
+        return self.folder / (name if self.stem is None else f"{self.stem}{Path(name).suffix}")

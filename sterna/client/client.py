@@ -30,6 +30,8 @@ from sterna.errors import NotFound, WaitTimeout
 
 ONE_REQUEST_BYTES: Final = 32 * 2**20
 """Model and data up to this size together go in one request; larger ones in parts that survive a broken connection."""
+SUBMIT_ANSWER_S: Final = 300.0
+"""How long the service may read a model before it says that there is a job; it reads few at a time."""
 LONG_POLL_S: Final = 20.0
 SHOWN_POLL_S: Final = 1.0
 """A long poll ends when the state or the phase changes; progress that somebody watches is asked for more often."""
@@ -91,6 +93,10 @@ class Client:
             spec: what is asked for; a mapping is for the service to check.
             labels: kept with the job, to find it by.
             on_progress: hears (bytes sent, bytes in all) of files that go in parts.
+
+        Raises:
+            ServiceUnavailable: also when the answer was lost. The job may then have been made: submitting again could
+                make a second one, so that is not done here.
         """
         fields = dict(spec) if isinstance(spec, Mapping) else spec.model_dump(mode="json")
         if labels is not None:
@@ -99,7 +105,7 @@ class Client:
         if sum(path.stat().st_size for path in files.values()) <= ONE_REQUEST_BYTES:
             return self._submit_at_once(fields, files)
         uploads = {name: self.upload(path, on_progress=on_progress).id for name, path in files.items()}
-        return self._connection.post("/v1/jobs", Job, json=fields | uploads)
+        return self._connection.post("/v1/jobs", Job, answer_s=SUBMIT_ANSWER_S, json=fields | uploads)
 
     def job(self, job_id: str) -> Job:
         """How a job stands."""
@@ -209,7 +215,9 @@ class Client:
                 name: (path.name, stack.enter_context(path.open("rb")), "application/octet-stream")
                 for name, path in files.items()
             }
-            return self._connection.post("/v1/jobs", Job, data={"spec": json.dumps(fields)}, files=opened)
+            return self._connection.post(
+                "/v1/jobs", Job, answer_s=SUBMIT_ANSWER_S, data={"spec": json.dumps(fields)}, files=opened
+            )
 
     def _poll(self, job_id: str, deadline: float | None, longest_s: float) -> Job:
         """One long poll, no longer than the deadline; a service that answers at once is not asked again at once."""

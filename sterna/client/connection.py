@@ -1,7 +1,8 @@
 """One HTTP connection to a service that may be restarted at any time.
 
 A request that never reached the service is sent again, whatever it asks; one whose answer was lost only if asking twice
-does no harm. Between tries the wait doubles, up to five seconds, until the patience ends.
+does no harm, else it is said that nobody knows whether it was done. Between tries the wait doubles, up to five seconds
+or to what the service asks for (`Retry-After`), until the patience ends.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from api_schemas import read_answer
 from sterna.client.problems import problem_error
-from sterna.errors import InvalidSpec, ServiceUnavailable
+from sterna.errors import InvalidSpec, ServiceUnavailable, SternaError
 
 PATIENCE_S: Final = 30.0
 """How long a service that does not answer is asked again."""
@@ -41,15 +44,30 @@ class Retry:
         self.deadline = time.monotonic() + patience_s
         self._pause_s = _FIRST_PAUSE_S
 
-    def pause(self) -> bool:
+    def pause(self, at_least_s: float = 0.0) -> bool:
         """Wait before the next try; False at once when the patience is at its end."""
         left_s = self.deadline - time.monotonic()
         if left_s <= 0:
             return False
         # Clients that lost the same server must not all come back in the same moment.
-        time.sleep(min(left_s, self._pause_s * random.uniform(0.5, 1.0)))  # noqa: S311  no secret depends on it
+        pause_s = self._pause_s * random.uniform(0.5, 1.0)  # noqa: S311  no secret depends on it
+        time.sleep(min(left_s, max(pause_s, at_least_s)))
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
         return True
+
+
+class Away(Exception):
+    """The service, or a proxy before it, says that it cannot answer now.
+
+    Args:
+        problem: what to raise when it goes on.
+        after_s: how long it asks to be left alone.
+    """
+
+    def __init__(self, problem: SternaError, after_s: float) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+        self.after_s = after_s
 
 
 class Connection:
@@ -61,7 +79,14 @@ class Connection:
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
         try:
-            self._http = httpx.Client(base_url=self.url, headers=headers, timeout=ANSWER_S, follow_redirects=False)
+            self._http = httpx.Client(
+                base_url=self.url,
+                headers=headers,
+                timeout=ANSWER_S,
+                follow_redirects=False,
+                # A proxy of the environment cannot reach this machine's own address.
+                trust_env=not _is_loopback(httpx.URL(self.url).host),
+            )
         except httpx.InvalidURL as error:
             raise InvalidSpec(
                 f"{url!r} is no address: {error}", hint="Give one such as http://127.0.0.1:8000."
@@ -93,9 +118,18 @@ class Connection:
         request = self._http.build_request("GET", path, params=params, headers=headers, timeout=ANSWER_S + wait_s)
         return self._read(self._send(request, harmless=True, patience_s=patience_s), answer)
 
-    def post(self, path: str, answer: type[Model], *, harmless: bool = False, **body: Any) -> Model:  # noqa: ANN401  httpx's own arguments
+    def post(
+        self,
+        path: str,
+        answer: type[Model],
+        *,
+        harmless: bool = False,
+        answer_s: float = ANSWER_S,
+        **body: Any,  # noqa: ANN401  httpx's own arguments
+    ) -> Model:
         """POST. `harmless` says that doing it twice is as good as once."""
-        return self._read(self._send(self._http.build_request("POST", path, **body), harmless=harmless), answer)
+        request = self._http.build_request("POST", path, timeout=httpx.Timeout(ANSWER_S, read=answer_s), **body)
+        return self._read(self._send(request, harmless=harmless), answer)
 
     def put(self, path: str, content: bytes) -> None:
         """PUT bytes; always safe to repeat."""
@@ -104,11 +138,15 @@ class Connection:
 
     @contextmanager
     def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
-        """GET without reading the body; one try, and transport errors of httpx come through."""
+        """GET without reading the body; one try, and transport errors of httpx come through.
+
+        Raises:
+            Away: try again.
+        """
         with self._http.stream("GET", path, headers=dict(headers)) as response:
-            if response.is_error:
+            if not response.is_success:
                 response.read()
-                raise problem_error(response)
+                raise _away(response) if response.status_code in _AWAY else problem_error(response)
             yield response
 
     def unavailable(self, error: Exception | str) -> ServiceUnavailable:
@@ -122,27 +160,29 @@ class Connection:
     def _send(self, request: httpx.Request, *, harmless: bool, patience_s: float = PATIENCE_S) -> httpx.Response:
         retry = Retry(patience_s)
         while True:
-            trouble: httpx.TransportError | str
+            after_s = 0.0
+            trouble: SternaError
             try:
                 response = self._http.send(request)
             except httpx.UnsupportedProtocol as error:
                 raise InvalidSpec(f"{self.url!r}: {error}", hint="Give an address with http:// or https://.") from None
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                trouble = error
+                trouble = self.unavailable(error)
             except httpx.TransportError as error:
                 if not harmless:
-                    raise self.unavailable(error) from None
-                trouble = error
+                    raise _lost(request, error) from None
+                trouble = self.unavailable(error)
             else:
                 if not (harmless and response.status_code in _AWAY):
                     return _checked(response)
-                trouble = f"it answered {response.status_code}"
-            if not retry.pause():
-                raise self.unavailable(trouble)
+                away = _away(response)
+                trouble, after_s = away.problem, away.after_s
+            if not retry.pause(after_s):
+                raise trouble
 
     def _read(self, response: httpx.Response, answer: type[Model]) -> Model:
         try:
-            return answer.model_validate_json(response.content)
+            return read_answer(answer, response.content)
         except ValidationError:
             raise ServiceUnavailable(
                 f"{response.request.url} answered with something that is no {answer.__name__}",
@@ -154,3 +194,24 @@ def _checked(response: httpx.Response) -> httpx.Response:
     if not response.is_success:
         raise problem_error(response)
     return response
+
+
+def _away(response: httpx.Response) -> Away:
+    asked = response.headers.get("Retry-After", "")
+    return Away(problem_error(response), float(asked) if asked.isascii() and asked.isdigit() else 0.0)
+
+
+def _lost(request: httpx.Request, error: httpx.TransportError) -> ServiceUnavailable:
+    """Sending it again might do it twice, and nobody but the caller can decide that."""
+    return ServiceUnavailable(
+        f"the answer to {request.method} {request.url} was lost ({str(error) or type(error).__name__});"
+        " the service may have done it all the same",
+        hint="Look before you send it again: `sterna list` shows the newest jobs, `sterna status` how one stands.",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host.lower() == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 
 from api_schemas import ArtifactRef
-from sterna.client.connection import PATIENCE_S, Connection, Retry
-from sterna.errors import ArtifactDigestMismatch
+from sterna.client.connection import PATIENCE_S, Away, Connection, Retry
+from sterna.errors import ArtifactDigestMismatch, SternaError
 
 OnProgress = Callable[[int, int], None]
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/\d+")
@@ -54,17 +54,20 @@ def download_file(connection: Connection, source: Source, target: Path, on_progr
 def _fetch(connection: Connection, source: Source, file: BufferedRandom, on_progress: OnProgress) -> None:
     retry = Retry(PATIENCE_S)
     while (have := file.tell()) < source.artifact.bytes:
-        trouble: Exception | str = "the answer ended early"
+        trouble: SternaError = connection.unavailable("the answer ended early")
+        after_s = 0.0
         try:
             _fetch_rest(connection, source, file, on_progress)
         except httpx.TransportError as error:
-            trouble = error
+            trouble = connection.unavailable(error)
+        except Away as away:
+            trouble, after_s = away.problem, away.after_s
         if file.tell() >= source.artifact.bytes:
             return
         if file.tell() > have:
             retry = Retry(PATIENCE_S)  # it moves: patience begins anew
-        if not retry.pause():
-            raise connection.unavailable(trouble)
+        if not retry.pause(after_s):
+            raise trouble
 
 
 def _fetch_rest(connection: Connection, source: Source, file: BufferedRandom, on_progress: OnProgress) -> None:

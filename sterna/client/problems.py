@@ -8,7 +8,7 @@ from typing import Final
 import httpx
 from pydantic import ValidationError
 
-from api_schemas import JobErrorInfo, Problem
+from api_schemas import JobErrorInfo, Problem, read_answer
 from sterna import errors
 from sterna.errors import (
     AccessDenied,
@@ -42,7 +42,7 @@ def problem_error(response: httpx.Response) -> SternaError:
     """The error that a response of 400 or above stands for. Its body must have been read."""
     by_status = _BY_STATUS.get(response.status_code, InvalidSpec if response.is_client_error else SternaError)
     try:
-        problem = Problem.model_validate_json(response.content)
+        problem = read_answer(Problem, response.content)
     except ValidationError:
         return by_status(
             f"{response.request.method} {response.request.url} answered {response.status_code} without saying why",

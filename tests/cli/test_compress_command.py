@@ -105,3 +105,74 @@ def test_acceptance_missed_ends_with_4(sterna, tiny, tmp_path):
     assert done.code == 4, done.err
     assert "error[ACCEPTANCE_MISSED]" in done.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Stands in for the training; holds the folders in which it was asked to leave its files."""
+    folders = []
+
+    def compress(_model, _data, _spec, folder, **_):
+        folders.append(folder)
+        folder.joinpath("model.sterna").write_bytes(b"packed")
+        return EMPTY_RESULT
+
+    monkeypatch.setattr("sterna.compress.compress", compress)
+    return folders
+
+
+FIGURES = ("target_sparsity", "sparsity", "bits_per_weight", "entropy_bits_per_weight", "ratio", "seconds")
+EMPTY_RESULT = Result(
+    **dict.fromkeys(FIGURES, 0.5),
+    **dict.fromkeys(("model_bytes", "artifact_bytes", "steps"), 1),
+    alpha=0.5,
+    target_met=True,
+    metric=None,
+    artifacts=[{"name": "model.sterna", "sha256": "0" * 64, "bytes": 6, "media_type": "x/y"}],
+)
+
+
+@pytest.mark.parametrize("out", ["folder", "folder/net.sterna"])
+def test_files_are_made_where_they_will_stay(sterna, tiny, tmp_path, trained, out):
+    """A rename between file systems fails, and the folder above may be read-only: the scratch lies in the folder."""
+    done = sterna("compress", tiny.model, "-s", 0.5, "-o", tmp_path / out)
+
+    assert done.code == 0, done.err
+    assert trained[0].parent == tmp_path / "folder"
+    (made,) = (tmp_path / "folder").iterdir()
+    assert (made.suffix, made.read_bytes()) == (".sterna", b"packed")
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_training(sterna, tiny, tmp_path, trained):
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "taken" / "model.sterna").mkdir(parents=True)
+    for out in (
+        "/proc/sterna",
+        "/proc/x.sterna",
+        tmp_path / "file",
+        tmp_path / "file" / "x.sterna",
+        tmp_path / "taken",
+    ):
+        done = sterna("compress", tiny.model, "-s", 0.5, "-o", out)
+        assert (done.code, done.out) == (2, "")
+        assert "error[INVALID_SPEC]" in done.err
+        assert "nothing was trained" in done.err
+    assert trained == []
+
+
+def test_no_link_is_followed(sterna, tiny, tmp_path, trained):
+    (tmp_path / "precious").write_bytes(b"mine")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "model.sterna").symlink_to(tmp_path / "precious")
+    (tmp_path / "folder").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "net.sterna").symlink_to(tmp_path / "nowhere")
+
+    assert sterna("compress", tiny.model, "-s", 0.5, "-o", tmp_path / "out").code == 0
+    assert (tmp_path / "precious").read_bytes() == b"mine"
+    assert not (tmp_path / "out" / "model.sterna").is_symlink()
+    for out in ("folder", "net.sterna"):
+        done = sterna("compress", tiny.model, "-s", 0.5, "-o", tmp_path / out)
+        assert (done.code, "symbolic link" in done.err) == (2, True)
+    assert len(trained) == 1
+    assert list((tmp_path / "elsewhere").iterdir()) == []

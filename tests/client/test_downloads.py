@@ -24,6 +24,7 @@ class Server(ThreadingHTTPServer):
         self.cuts = []
         self.knows_ranges = True
         self.ranges = []
+        self.away = 0
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -35,6 +36,13 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+            return
+        if server.away:
+            server.away -= 1
+            self.send_response(503)
+            self.send_header("Retry-After", "1")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return
         asked = self.headers.get("Range")
         server.ranges.append((asked, self.headers.get("If-Range")))
@@ -93,6 +101,19 @@ def test_a_broken_download_goes_on_where_it_broke(place, tmp_path, sha256):
         ("bytes=150001-", etag),
     ]
     assert heard[-1] == (len(CONTENT), len(CONTENT))
+
+
+def test_a_service_that_is_away_is_asked_again(place, tmp_path, monkeypatch):
+    server, client = place
+    server.away = 1
+    client.download("job_x", "m.sterna", tmp_path / "m")
+    assert (tmp_path / "m").read_bytes() == CONTENT
+
+    monkeypatch.setattr(sterna.client.downloads, "PATIENCE_S", 0.3)
+    server.away = 1000
+    with pytest.raises(ServiceUnavailable, match="503"):
+        client.download("job_x", "m.sterna", tmp_path / "m2")
+    assert leftovers(tmp_path) == ["m"]
 
 
 def test_a_server_without_ranges_is_begun_again(place, tmp_path):

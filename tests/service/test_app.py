@@ -49,3 +49,8 @@ def test_the_contract_is_published(service):
     assert set(content) == {"application/json", "multipart/form-data"}
     assert content["application/json"]["schema"]["required"] == ["target_sparsity", "model"]
     assert "$ref" not in str(content)
+
+
+def test_no_page_loads_scripts_from_elsewhere(service, refused):
+    for path in ("/docs", "/docs/oauth2-redirect", "/redoc"):
+        refused(service.http.get(path), 404, "NOT_FOUND")
