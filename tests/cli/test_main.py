@@ -39,3 +39,10 @@ def test_as_a_module_and_without_torch(tiny):
         assert code == 0 or "needs torch" in done.stderr
     done = subprocess.run([sys.executable, "-m", "sterna.cli", "--version"], capture_output=True, check=True)
     assert done.stdout.startswith(b"sterna ")
+
+
+def test_a_full_disk_is_an_error_in_words(artifact):
+    command = [sys.executable, "-m", "sterna.cli", "inspect", str(artifact), "--json"]
+    with open("/dev/full", "wb") as full:  # noqa: PTH123  a device
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "error[INVALID_SPEC]: No space left on device\n")
