@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +15,9 @@ from service.problems import FIELDS_HINT, HttpRefusal, invalid_fields
 
 # Writing happens in a thread; a piece of this size makes the change of thread cheap.
 _PIECE_BYTES = 2**20
+
+_SILENCE_S = 60.0
+"""How long a sender may say nothing in the middle of a body."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -51,7 +55,7 @@ async def read_body(request: Request, *, most_bytes: int, hint: str) -> bytes:
     """A small body as bytes."""
     refuse_if_announced_larger(request, most_bytes, hint=hint)
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in _chunks(request):
         body += chunk
         if len(body) > most_bytes:
             raise too_large(most_bytes, hint=hint)
@@ -61,7 +65,7 @@ async def read_body(request: Request, *, most_bytes: int, hint: str) -> bytes:
 async def pieces(request: Request) -> AsyncIterator[bytes]:
     """The body in pieces of about 1 MiB, whatever the sizes in which it arrives."""
     piece = bytearray()
-    async for chunk in request.stream():
+    async for chunk in _chunks(request):
         piece += chunk
         if len(piece) >= _PIECE_BYTES:
             yield bytes(piece)
@@ -91,3 +95,22 @@ def parse_json(model: type[M], text: bytes) -> M:
         fields = invalid_fields(error)
         detail = "; ".join(f"{field.pointer or 'the body'}: {field.detail}" for field in fields[:3])
         raise HttpRefusal(422, detail, hint=FIELDS_HINT, fields=fields) from None
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    """The body as it arrives; a sender that falls silent is not waited for without end."""
+    stream = aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout(_SILENCE_S):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise HttpRefusal(
+                408,
+                f"nothing came for {_SILENCE_S:g} s in the middle of the body",
+                hint="send it again; large files go in parts: POST /v1/uploads",
+                headers={"Connection": "close"},
+            ) from None
+        yield chunk

@@ -111,9 +111,10 @@ class _Place:
     def check(self, spec: CompressSpec) -> None:
         """Refuse names that cannot be given to the results."""
         for name in (f"model{ARTIFACT_SUFFIX}", *(f"model.{export}" for export in spec.exports)):
-            if (target := self._target(name)).is_dir():
+            target = self._target(name)
+            if target.exists() and not target.is_file():
                 raise InvalidSpec(
-                    f"{target} is a folder, and a result would have that name",
+                    f"{target} is no regular file, and a result would take its place",
                     hint="Choose another place with -o; nothing was trained.",
                 )
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from api_schemas import read_answer
 from sterna.client.problems import problem_error
-from sterna.errors import InvalidSpec, ServiceUnavailable, SternaError
+from sterna.errors import AccessDenied, InvalidSpec, ServiceUnavailable, SternaError
 
 PATIENCE_S: Final = 30.0
 """How long a service that does not answer is asked again."""
@@ -77,6 +77,11 @@ class Connection:
         self.url = url.rstrip("/")
         headers = {"Accept": "application/json"}
         if api_key:
+            if not (api_key.isascii() and api_key.isprintable()):
+                raise AccessDenied(
+                    "the key has characters that no header may hold",
+                    hint="Check STERNA_API_KEY: a line end or a typographic sign may have slipped in.",
+                )
             headers["Authorization"] = f"Bearer {api_key}"
         try:
             self._http = httpx.Client(

@@ -15,7 +15,7 @@ import httpx
 
 from api_schemas import ArtifactRef
 from sterna.client.connection import PATIENCE_S, Away, Connection, Retry
-from sterna.errors import ArtifactDigestMismatch, SternaError
+from sterna.errors import ArtifactDigestMismatch, InvalidSpec, SternaError
 
 OnProgress = Callable[[int, int], None]
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/\d+")
@@ -33,9 +33,12 @@ def download_file(connection: Connection, source: Source, target: Path, on_progr
     """Stream an artifact to `target`, which appears complete or not at all.
 
     Raises:
+        InvalidSpec: at `target` is a folder or a device, whose place a file must not take.
         ArtifactDigestMismatch: the bytes are not those that the service announced.
         ServiceUnavailable: nothing more came for as long as the patience lasts.
     """
+    if target.exists() and not target.is_file():
+        raise InvalidSpec(f"{target} is no regular file", hint="Give the name of a new file, or of one to replace.")
     target.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     partial = Path(name)

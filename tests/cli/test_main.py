@@ -48,3 +48,11 @@ def test_a_read_that_fails_is_not_the_callers_fault(sterna):
     assert done.code == 3
     assert "error[JOB_FAILED]" in done.err
     assert "hint: " in done.err
+
+
+def test_a_full_disk_is_an_error_in_words(artifact):
+    command = [sys.executable, "-m", "sterna.cli", "inspect", str(artifact), "--json"]
+    with open("/dev/full", "wb") as full:  # noqa: PTH123  a device
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 3
+    assert done.stderr.startswith("error[JOB_FAILED]: No space left on device\n")

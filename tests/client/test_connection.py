@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from sterna.client import Client
-from sterna.errors import NotFound, ServiceUnavailable
+from sterna.errors import AccessDenied, NotFound, ServiceUnavailable
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -130,3 +130,10 @@ def test_a_submission_that_never_arrived_is_sent_again(tmp_path):
     thread.join()
     servers[0].server_close()
     assert len(servers[0].asked) == 1
+
+
+@pytest.mark.parametrize("key", ["a\nb", "schlüssel", "\x00"])
+def test_a_key_that_no_header_can_hold_is_refused_without_repeating_it(key):
+    with pytest.raises(AccessDenied) as raised:
+        Client("http://127.0.0.1:8000", key)
+    assert key not in str(raised.value) + raised.value.hint

@@ -1,5 +1,6 @@
 """Downloads from a server that breaks connections, lies and forgets ranges."""
 
+import os
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,7 +10,7 @@ import pytest
 import sterna.client.downloads
 from api_schemas import ArtifactList, ArtifactRef
 from sterna.client import Client
-from sterna.errors import ArtifactDigestMismatch, ServiceUnavailable
+from sterna.errors import ArtifactDigestMismatch, InvalidSpec, ServiceUnavailable
 
 CONTENT = bytes(range(256)) * 2000
 
@@ -136,6 +137,21 @@ def test_other_bytes_leave_the_old_file_alone(place, tmp_path, wrong):
 
     assert (tmp_path / "m").read_bytes() == b"old"
     assert leftovers(tmp_path) == ["m"]
+
+
+def test_what_is_no_file_is_not_replaced_and_a_link_not_followed(place, tmp_path):
+    _, client = place
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidSpec, match="no regular file"):
+        client.download("job_x", "m.sterna", tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+
+    (tmp_path / "precious").write_bytes(b"mine")
+    (tmp_path / "link").symlink_to(tmp_path / "precious")
+    client.download("job_x", "m.sterna", tmp_path / "link")
+    assert (tmp_path / "precious").read_bytes() == b"mine"
+    assert (tmp_path / "link").read_bytes() == CONTENT
+    assert not (tmp_path / "link").is_symlink()
 
 
 def test_a_download_that_does_not_move_ends(place, tmp_path, monkeypatch):
