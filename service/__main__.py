@@ -14,6 +14,7 @@ import uvicorn
 
 from service.app import create_app
 from service.origin import is_loopback
+from sterna.hardening import hide_process
 from storage import Settings
 
 USAGE_ERROR = 2
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "hint: use --host 127.0.0.1, and a tunnel or a proxy that authenticates in front of it\n"
         )
         return USAGE_ERROR
+    hide_process()
     settings = Settings() if options.data_dir is None else Settings(data_dir=options.data_dir)
     # Long polls may be open when the service is told to end; they are cut off rather than waited for.
     uvicorn.run(create_app(settings), host=options.host, port=options.port, timeout_graceful_shutdown=5)

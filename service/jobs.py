@@ -125,7 +125,7 @@ async def list_events(
 async def _check_uploads(spec: JobSpec, backends: Backends) -> None:
     model = await _blob_of(spec.model, "/model", backends)
     data = None if spec.data is None else await _blob_of(spec.data, "/data", backends)
-    await check_blobs(backends, model, data, exclude=spec.exclude)
+    await check_blobs(backends, model, data, spec)
 
 
 async def _blob_of(upload_id: str, pointer: str, backends: Backends) -> str:
@@ -141,7 +141,7 @@ async def _spec_of_form(request: Request, backends: Backends) -> JobSpec:
     with TemporaryDirectory(dir=backends.settings.scratch_folder) as folder:
         form = await read_job_form(request, Path(folder), backends.settings)
         spec = _form_spec(form.spec)
-        await check_files(backends, form.files["model"], form.files.get("data"), exclude=spec.exclude)
+        await check_files(backends, form.files["model"], form.files.get("data"), spec)
         return await run_in_threadpool(_stored, form, spec, backends)
 
 

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from anyio import to_thread
 
+from api_schemas import CompressSpec
 from api_schemas.uploads import Inspection
 from service.backends import Backends
 from sterna.intake import inspect_model, preflight
+from sterna.target import wanted_zeros
 
 
-async def check_files(
-    backends: Backends, model: Path, data: Path | None, *, exclude: Sequence[str], objective: str = "auto"
-) -> None:
+async def check_files(backends: Backends, model: Path, data: Path | None, spec: CompressSpec) -> None:
     """Reads a model and its data as far as that goes without torch, in little memory.
 
     Raises:
         InputError: they cannot be used; each class says why and what to do.
+        TargetUnreachable: so few weights cannot have the sparsity asked for.
     """
-    await to_thread.run_sync(lambda: preflight(model, data, exclude, objective=objective), limiter=backends.readers)
+    await to_thread.run_sync(_check, model, data, spec, limiter=backends.readers)
 
 
-async def check_blobs(
-    backends: Backends, model: str, data: str | None, *, exclude: Sequence[str], objective: str = "auto"
-) -> None:
+async def check_blobs(backends: Backends, model: str, data: str | None, spec: CompressSpec) -> None:
     """The same for content of the blob store, by sha-256."""
 
     def check() -> None:
@@ -34,7 +32,7 @@ async def check_blobs(
         with ExitStack() as files:
             model_path = files.enter_context(backends.blobs.as_file(model, scratch))
             data_path = None if data is None else files.enter_context(backends.blobs.as_file(data, scratch))
-            preflight(model_path, data_path, exclude, objective=objective)
+            _check(model_path, data_path, spec)
 
     await to_thread.run_sync(check, limiter=backends.readers)
 
@@ -51,3 +49,9 @@ async def inspect_blob(backends: Backends, model: str) -> Inspection:
             return Inspection.model_validate(inspect_model(path))
 
     return await to_thread.run_sync(inspect, limiter=backends.readers)
+
+
+def _check(model: Path, data: Path | None, spec: CompressSpec) -> None:
+    found = preflight(model, data, spec.exclude, objective=spec.objective)
+    if spec.search.alpha is None:
+        wanted_zeros(found.ternarisable_weights, spec.target_sparsity, spec.tolerance)

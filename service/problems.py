@@ -33,6 +33,7 @@ FIELDS_HINT = "/openapi.json says what each field may hold."
 STATUS_OF: tuple[tuple[type[errors.SternaError], int], ...] = (
     (errors.InvalidSpec, 422),
     (errors.InputError, 422),
+    (errors.TargetUnreachable, 422),
     (errors.AccessDenied, 401),
     (errors.QuotaExceeded, 429),
     (errors.NotFound, 404),

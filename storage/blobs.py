@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 import obstore
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
+from sterna.digest import file_digest
 from sterna.errors import ArtifactDigestMismatch, NotFound
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -63,7 +64,7 @@ class BlobStore:
         Returns:
             Its sha-256 in hex and its size in bytes.
         """
-        sha256 = file_sha256(path)
+        sha256 = file_digest(path)
         if not self.has(sha256):
             obstore.put(self._store, _key(sha256), path, chunk_size=_WRITE_BYTES, max_concurrency=2)
         return sha256, path.stat().st_size
@@ -185,12 +186,6 @@ class BlobStore:
             raise NotFound(f"{key} is not stored") from None
         for chunk in answer.stream(min_chunk_size=_CHUNK_BYTES):
             yield bytes(chunk)
-
-
-def file_sha256(path: Path) -> str:
-    """The sha-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _key(sha256: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from api_schemas import Upload, UploadRequest
 from sterna.client.connection import Connection
+from sterna.digest import file_digest
 from sterna.errors import InputError
 
 _BLOCK = 2**20
@@ -24,19 +24,13 @@ def upload_file(connection: Connection, path: Path, on_progress: OnProgress) -> 
     size_bytes = path.stat().st_size
     if size_bytes == 0:
         raise InputError(f"{path} is empty", hint="Export the model or save the data again.")
-    request = UploadRequest(filename=path.name[-255:], bytes=size_bytes, sha256=file_sha256(path))
+    request = UploadRequest(filename=path.name[-255:], bytes=size_bytes, sha256=file_digest(path))
     upload = connection.post("/v1/uploads", Upload, harmless=True, json=request.model_dump())
     if upload.complete:
         on_progress(size_bytes, size_bytes)
         return upload
     _send_parts(connection, path, upload, on_progress)
     return connection.post(f"/v1/uploads/{upload.id}/complete", Upload, harmless=True)
-
-
-def file_sha256(path: Path) -> str:
-    """The digest of a file, in lower-case hexadecimal, read in blocks."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _send_parts(connection: Connection, path: Path, upload: Upload, on_progress: OnProgress) -> None:

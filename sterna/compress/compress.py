@@ -25,7 +25,7 @@ from sterna.artifact import ArtifactContents, TernaryTensor, write_artifact
 from sterna.compress.plan import Plan, choose_objective, plan_steps
 from sterna.compress.report import describe, file_reference, manifest_report
 from sterna.compress.samples import TrainingData, load_samples
-from sterna.errors import AcceptanceMissed, Cancelled, TrainingDiverged
+from sterna.errors import AcceptanceMissed, Cancelled, ModelDoesNotRun, TrainingDiverged
 from sterna.export import EXPORTS
 from sterna.graph import Network
 from sterna.intake import ModelInspection, read_checked
@@ -38,9 +38,9 @@ from sterna.method import (
     TernaryLayer,
     evaluate,
     ternarise,
-    wanted_zeros,
 )
 from sterna.module import build_module, load_module, tensors_of
+from sterna.target import wanted_zeros
 
 ARTIFACT_NAME = "model.sterna"
 ARTIFACT_MEDIA_TYPE = "application/vnd.sterna.ternary+safetensors"
@@ -122,7 +122,13 @@ class _Job:
         plan = plan_steps(module, data, objective, self.spec.budget)
         if plan.small:
             self._warn("SMALL_BUDGET", f"{plan.steps} steps are few: weights may not move far enough")
-        return module, plan, evaluate(module, data.held_out, objective, teacher=module)
+        baseline = evaluate(module, data.held_out, objective, teacher=module)
+        if not math.isfinite(baseline):
+            raise ModelDoesNotRun(
+                f"the {objective.metric} of the original network on the held-out data is {baseline}",
+                hint="Look for extreme values late in the data, and scale inputs and target as they were in training.",
+            )
+        return module, plan, baseline
 
     def train(self, module: nn.Module, inspection: ModelInspection, data: TrainingData, plan: Plan) -> Ternarised:
         """Ternarise the module in place."""
@@ -137,9 +143,14 @@ class _Job:
             alpha=self.spec.search.alpha,
         )
         task = Task(data.train, plan.objective, teacher, seed=self.spec.seed)
-        landed = ternarise(module, layers, task, config, on_step=_Reporter(self.on_event, self.control))
+        seconds = self.spec.budget.seconds
+        search_s = None if seconds is None else seconds * config.landing_share
+        reporter = _Reporter(self.on_event, self.control, search_s)
+        landed = ternarise(module, layers, task, config, on_step=reporter)
         if landed.stopped:
-            self._warn("STOPPED_EARLY", f"finished on request after {landed.steps} of {plan.steps} steps")
+            why = f"as its {seconds} seconds were used up" if reporter.out_of_time else "on request"
+            code = "BUDGET_USED" if reporter.out_of_time else "STOPPED_EARLY"
+            self._warn(code, f"finished after {landed.steps} of {plan.steps} steps, {why}")
         return landed
 
     def pack(self, network: Network, module: nn.Module, landed: Ternarised, plan: Plan, baseline: float) -> None:
@@ -228,12 +239,20 @@ class _Job:
 
 
 class _Reporter:
-    """Turns steps into progress points, few enough to store, and asks what to do next."""
+    """Turns steps into progress points, few enough to store, and asks what to do next.
+
+    Args:
+        on_event: hears of points and phases.
+        control: whether to go on.
+        search_s: the search is told to stop after so many seconds; None: never.
+    """
 
     _interval_s = 0.25
 
-    def __init__(self, on_event: OnEvent, control: Control) -> None:
+    def __init__(self, on_event: OnEvent, control: Control, search_s: float | None) -> None:
         self._on_event, self._control = on_event, control
+        self._search_ends = None if search_s is None else time.monotonic() + search_s
+        self.out_of_time = False
         self._phase = "search"
         self._last = 0.0
 
@@ -254,4 +273,13 @@ class _Reporter:
                     lambda_=point.strength,
                 )
             )
-        return self._control()
+        order = self._control()
+        if (
+            order == "continue"
+            and point.phase == "search"
+            and self._search_ends is not None
+            and now > self._search_ends
+        ):
+            self.out_of_time = True
+            return "stop"
+        return order

@@ -4,7 +4,7 @@ from sterna.method.batches import Batch, Samples
 from sterna.method.config import Order, Point, TernariseConfig, TernaryLayer
 from sterna.method.evaluation import evaluate
 from sterna.method.objective import Objective, classification, distillation, regression
-from sterna.method.ternarise import Task, Ternarised, ternarise, wanted_zeros
+from sterna.method.ternarise import Task, Ternarised, ternarise
 
 __all__ = [
     "Batch",
@@ -21,5 +21,4 @@ __all__ = [
     "evaluate",
     "regression",
     "ternarise",
-    "wanted_zeros",
 ]

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 from sterna.method.config import TernariseConfig
 
+LEAST_RECOVERY_STEPS = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -49,6 +51,12 @@ def moment(config: TernariseConfig, step: int) -> Moment:
 def landing_step(config: TernariseConfig) -> int:
     """The step before which the codes become final."""
     return min(config.steps - 1, round(config.steps * config.landing_share))
+
+
+def recovery_steps(config: TernariseConfig, searched: int) -> int:
+    """Steps of the recovery after `searched` steps of search: as planned, or in proportion where it was cut short."""
+    planned = config.steps - landing_step(config)
+    return min(planned, max(LEAST_RECOVERY_STEPS, planned * searched // max(1, landing_step(config))))
 
 
 def cosine(done: float) -> float:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from sterna.errors import Cancelled, TargetUnreachable, TrainingDiverged
+from sterna.errors import Cancelled, TrainingDiverged
 from sterna.method.batches import Batch, Samples
 from sterna.method.config import Order, Point, TernariseConfig, TernaryLayer
 from sterna.method.controller import FixedAlpha, QuantileLock, mean_alpha
@@ -26,7 +26,7 @@ from sterna.method.evaluation import target_of
 from sterna.method.latent import LatentWeights
 from sterna.method.objective import Objective
 from sterna.method.recovery import renew_statistics
-from sterna.method.schedule import Moment, cosine, landing_step, moment
+from sterna.method.schedule import Moment, cosine, landing_step, moment, recovery_steps
 from sterna.method.wdr import wdr_slope
 
 
@@ -38,7 +38,7 @@ class Ternarised:
         layers: for each ternarised name its codes, int8 in the layer's shape, and scales, float32 (C, 1, …).
         alpha: α at landing.
         steps: optimiser steps done.
-        stopped: the run was asked to finish early.
+        stopped: the run was asked to finish early, and did.
     """
 
     layers: dict[str, tuple[Tensor, Tensor]]
@@ -79,7 +79,7 @@ def ternarise(
         layers: what is ternarised.
         task: data, objective, seed.
         config: target, steps and schedule.
-        on_step: called at every lock of α; its answer continues, stops (land now, keep what there is) or cancels.
+        on_step: called at every lock of α; its answer continues, stops (land now; in the recovery: end it) or cancels.
 
     Raises:
         TrainingDiverged: the loss became NaN or infinite.
@@ -87,28 +87,12 @@ def ternarise(
     """
     torch.manual_seed(task.seed)
     run = _Run(network, layers, task, config)
-    stopped_at = run.search(on_step)
-    run.recover(on_step, first_step=stopped_at)
+    run.search(on_step)
+    run.recover(on_step)
     run.install()
     renew_statistics(network, task.samples, run.generator)
     network.requires_grad_(requires_grad=False)
-    stopped = stopped_at < landing_step(config)
-    return Ternarised(run.latent.codes_by_name(run.codes), mean_alpha(run.threshold), run.steps_done, stopped)
-
-
-def wanted_zeros(weights: int, target_sparsity: float, tolerance: float) -> int:
-    """The count of zeros nearest to the target.
-
-    Raises:
-        TargetUnreachable: no count is within the tolerance: there are too few weights.
-    """
-    zeros = round(weights * target_sparsity)
-    if abs(zeros / weights - target_sparsity) > tolerance:
-        raise TargetUnreachable(
-            f"{weights} weights can have a sparsity of {zeros / weights:.6f}, not {target_sparsity} ± {tolerance}",
-            hint=f"Allow a tolerance of at least {0.5 / weights:.6f}, or a target that is a multiple of 1/{weights}.",
-        )
-    return zeros
+    return Ternarised(run.latent.codes_by_name(run.codes), mean_alpha(run.threshold), run.steps_done, run.stopped)
 
 
 class _Run:
@@ -137,12 +121,12 @@ class _Run:
         self.threshold = self.lock.threshold(self.latent.v.detach())
         self.codes = torch.empty(0)
         self.steps_done = 0
+        self.stopped = False
         self.loss = torch.empty(0)
 
-    def search(self, on_step: Callable[[Point], Order]) -> int:
-        """Train v with α controlled, then land; give the step at which it landed."""
+    def search(self, on_step: Callable[[Point], Order]) -> None:
+        """Train v with α controlled, then land."""
         landing = landing_step(self.config)
-        step = 0
         for step in range(landing):
             now = moment(self.config, step)
             locking = step % self.config.lock_every == 0
@@ -152,20 +136,24 @@ class _Run:
             if now.strength > 0:
                 self._damp(now.strength)
             if (locking or step == landing - 1) and self._order(on_step, now.strength, "search") == "stop":
+                self.stopped = self.steps_done < landing
                 break
         self.threshold = self.lock.threshold(self.latent.v.detach())
         self.codes = self.lock.land(self.latent.v.detach())
-        return self.steps_done
 
-    def recover(self, on_step: Callable[[Point], Order], first_step: int) -> None:
+    def recover(self, on_step: Callable[[Point], Order]) -> None:
         """Train everything but the codes, as long as the schedule says, from the learning rate at landing to zero."""
         self.latent.v.requires_grad_(False)
-        length = self.config.steps - landing_step(self.config)
-        start = moment(self.config, first_step).rate
+        length = recovery_steps(self.config, self.steps_done)
+        start = moment(self.config, self.steps_done).rate
         for step in range(length):
             self._optimise(self.latent.weights_of(self.codes), start * cosine(step / length))
-            if step % self.config.lock_every == 0 or step == length - 1:
-                self._order(on_step, 0.0, "recover")
+            last = step == length - 1
+            if (step % self.config.lock_every == 0 or last) and self._order(on_step, 0.0, "recover") == "stop":
+                if self.stopped or last:
+                    continue  # A search that was stopped still gets its recovery, which is short.
+                self.stopped = True
+                break
 
     def install(self) -> None:
         """Write W = s·codes into the network."""

@@ -147,6 +147,31 @@ def test_cancel_and_stop(mlp, tmp_path):
     assert "STOPPED_EARLY" in result.warnings
 
 
+def test_a_budget_in_seconds_ends_the_search(mlp, tmp_path, monkeypatch):
+    # A step measured at a thousandth of what it takes: the plan is far too long, the clock ends it all the same.
+    monkeypatch.setattr("sterna.compress.plan._seconds_per_step", lambda *_: 1e-6)
+    asked = spec(budget={"seconds": 2, "epochs": 10_000})
+    result = compress(mlp.model, mlp.data, asked, tmp_path)
+    assert result.target_met
+    assert "BUDGET_USED" in result.warnings
+    assert result.seconds < 60
+
+
+def test_an_original_whose_metric_is_infinite_is_refused(tmp_path):
+    model = exported(
+        nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 1)),
+        torch.zeros(2, 4),
+        path=tmp_path / "m.pt2",
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+    )
+    target = np.zeros((100, 1), np.float32)
+    target[-1] = 3e38
+    inputs = np.ones((100, 4), np.float32)
+    np.savez(tmp_path / "d.npz", input=inputs, target=target, eval_input=inputs, eval_target=target)
+    with pytest.raises(ModelDoesNotRun, match="held-out data is inf"):
+        compress(model, tmp_path / "d.npz", spec(), tmp_path / "out")
+
+
 def test_a_missed_acceptance_fails_or_warns(mlp, tmp_path):
     strict = {"target_sparsity": 0.99, "budget": {"epochs": 1}}
     with pytest.raises(AcceptanceMissed, match="accuracy went from"):

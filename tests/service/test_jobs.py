@@ -22,12 +22,12 @@ def ids(shared, tiny) -> dict[str, str]:
     return {"model": shared.upload(tiny.model.read_bytes()), "data": shared.upload(tiny.data.read_bytes())}
 
 
-def form_of(tiny, spec: str = '{"target_sparsity": 0.7}', **files) -> dict:
+def form_of(tiny, spec: str = '{"target_sparsity": 0.75}', **files) -> dict:
     return {"spec": (None, spec), "model": ("m.pt2", tiny.model.read_bytes()), "data": tiny.data.read_bytes()} | files
 
 
 def test_json_with_uploads(service, ids):
-    answer = service.http.post("/v1/jobs", json=ids | {"target_sparsity": 0.7, "labels": {"team": "a"}})
+    answer = service.http.post("/v1/jobs", json=ids | {"target_sparsity": 0.75, "labels": {"team": "a"}})
     assert answer.status_code == 202, answer.text
     job = answer.json()
     assert answer.headers["location"] == f"/v1/jobs/{job['id']}"
@@ -45,11 +45,16 @@ def _message(path) -> str:
     return base64.b64decode(json.loads(path.read_text())["body"]).decode()
 
 
+def test_a_target_that_so_few_weights_cannot_have_is_refused_at_once(service, tiny, refused):
+    answer = service.http.post("/v1/jobs", files=form_of(tiny, '{"target_sparsity": 0.7}'))
+    assert "72 weights" in refused(answer, 422, "TARGET_UNREACHABLE")["detail"]
+
+
 def test_one_form(service, tiny, sha256_of):
     answer = service.http.post("/v1/jobs", files=form_of(tiny))
     assert answer.status_code == 202, answer.text
     spec = answer.json()["spec"]
-    assert spec["target_sparsity"] == 0.7
+    assert spec["target_sparsity"] == 0.75
     for name, path in (("model", tiny.model), ("data", tiny.data)):
         upload = service.http.get(f"/v1/uploads/{spec[name]}").json()
         assert (upload["complete"], upload["bytes"]) == (True, path.stat().st_size)
@@ -59,7 +64,7 @@ def test_one_form(service, tiny, sha256_of):
 
 
 def test_data_may_be_left_out_and_the_spec_may_be_a_file(service, tiny):
-    form = form_of(tiny) | {"spec": ("spec.json", b'{"target_sparsity": 0.7}', "application/json")}
+    form = form_of(tiny) | {"spec": ("spec.json", b'{"target_sparsity": 0.75}', "application/json")}
     del form["data"]
     answer = service.http.post("/v1/jobs", files=form)
     assert answer.status_code == 202, answer.text
