@@ -1,0 +1,1 @@
+"""Measurements that documents quote; each says its command."""
