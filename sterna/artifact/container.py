@@ -34,7 +34,7 @@ from sterna.artifact.limits import (
     MAX_SIZE,
     MAX_STORED_TENSORS,
 )
-from sterna.errors import ArtifactCorrupt, ModelTooLarge
+from sterna.errors import ArtifactCorrupt, InvalidSpec, ModelTooLarge
 
 _LENGTH_BYTES = 8
 _HINT = "The file is damaged or is no safetensors file: fetch it again, or ask its maker."
@@ -120,7 +120,10 @@ def write_container(path: Path, tensors: Sequence[OutgoingTensor], metadata: Map
 
     Raises:
         ModelTooLarge: the header would exceed its limit.
+        InvalidSpec: at `path` there is something that is no regular file, such as a device: it is not replaced.
     """
+    if path.exists() and not path.is_file():
+        raise InvalidSpec(f"{path} is no regular file", hint="Give the name of a new file, or of one to replace.")
     digest = hashlib.sha256()
     partial = path.with_name(path.name + ".partial")
     try:

@@ -7,6 +7,7 @@ Results go to standard output, everything else (progress, tables of running work
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -76,7 +77,10 @@ def _options(
 def main() -> None:
     """Run the command line; ends the process."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # now, while an error of the disk can still be told
     except SternaError as error:
         print_error(error)
         sys.exit(error.exit_code)
@@ -86,6 +90,8 @@ def main() -> None:
     except OSError as error:
         said = _said_of(error)
         print_error(said)
+        # What stdout still holds cannot be written; without this, Python tries again at the end and exits with 120.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(said.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

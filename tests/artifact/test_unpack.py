@@ -1,5 +1,7 @@
 """The unpacked file is a plain state dict for everyone else's readers."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from sterna.artifact import unpack_artifact, write_artifact
-from sterna.errors import ArtifactDigestMismatch
+from sterna.errors import ArtifactDigestMismatch, InvalidSpec
 
 
 def test_safetensors_and_torch_read_every_tensor(tmp_path, mixed_contents):
@@ -39,3 +41,11 @@ def test_a_damaged_artifact_leaves_no_file(tmp_path, page_file):
     with pytest.raises(ArtifactDigestMismatch):
         unpack_artifact(tmp_path / "bad", tmp_path / "out")
     assert not any(path.name.startswith("out") for path in tmp_path.iterdir())
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path, mixed_contents):
+    write_artifact(tmp_path / "a.sterna", mixed_contents)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidSpec, match="is no regular file"):
+        unpack_artifact(tmp_path / "a.sterna", tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()

@@ -70,7 +70,7 @@ def test_every_error_of_files_and_requests_has_a_status():
     kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
     for kind in kinds:
         status = next((status for parent, status in STATUS_OF if issubclass(kind, parent)), None)
-        if issubclass(kind, errors.InputError | errors.InvalidSpec):
+        if issubclass(kind, errors.InputError | errors.InvalidSpec | errors.TargetUnreachable):
             assert status == 422
         elif issubclass(kind, errors.JobError):
             assert status is None  # a job's error is told by the job, never by an answer
