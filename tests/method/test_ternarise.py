@@ -54,10 +54,10 @@ def test_the_network_carries_exactly_scale_times_code(problem):
 
 def test_accuracy_survives_ninety_percent_zeros(problem):
     before = evaluate(problem.network, problem.held_out, classification())
-    run(problem, target_sparsity=0.9, steps=400)
+    run(problem, target_sparsity=0.9, steps=2400)
     after = evaluate(problem.network, problem.held_out, classification())
     assert before > 0.93
-    assert after > before - 0.06  # 397 held-out samples: machines differ by a few of them
+    assert after > before - 0.04
 
 
 def test_the_sparsity_is_at_the_target_at_every_locked_step_after_the_homotopy(problem):
