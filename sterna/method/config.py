@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Order = Literal["continue", "stop", "cancel"]
+Method = Literal["sca", "ste", "twn", "ttq", "rounding"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,18 @@ class TernariseConfig:
     """How a network is made ternary. The defaults are what docs/method.md measures.
 
     Attributes:
-        target_sparsity: share of zeros wanted, in (0, 1). With `alpha` given it is not steered towards.
-        steps: optimiser steps in all, landing and recovery included.
+        target_sparsity: share of zeros wanted, in (0, 1). With `alpha` given, and with `twn` and `ttq`, it is not
+            steered towards.
+        steps: optimiser steps in all, landing and recovery included; with `trials`, of one trial.
         granularity: `global`: the whole network has the target; `layer`: every layer has it.
-        method: `sca` (α control, short homotopy, late WDR) or `ste` (straight-through with exact top-k).
+        method: `sca` (α control, short homotopy, late WDR), `ste` (straight-through with exact top-k), `twn` and `ttq`
+            (see `baselines`), `rounding` (nothing is trained).
         alpha: None: α is steered (strategy `track`); a number: α is fixed and the sparsity comes out as it may.
+        trials: 0: one run; else the strategy `trials`: up to so many fixed α, one after the other, until the sparsity
+            is within `tolerance`; the nearest lands on the target.
+        tolerance: of `trials`.
+        gradient: `straight-through`; or `exact`, without any gradient estimator, as in the paper: soft weights up to
+            the landing and WDR from the first step.
         learning_rate: of the latent weights, in units of a scale per step (Adam).
         scale_learning_rate: of the scales, relative to each scale's own size per step (Adam).
         dense_learning_rate: of biases, normalisation and excluded weights (Adam).
@@ -38,14 +46,20 @@ class TernariseConfig:
         landing_share: share of the steps after which the codes are final and only the rest is trained.
         wdr_strength: η, the greatest λ: how far one step moves a weight down the slope of WDR.
         wdr_start: share of the steps after which λ rises from 0 to η.
+        wdr_travel: with the exact gradient, the sum of λ over the steps.
+        sensitivity: p, how strongly the thresholds of layers follow what a zero costs there (see `sensitivity`).
+        sensitivity_share: share of the steps after which that is no longer renewed.
         lock_every: steps between two settings of α, and between two reports.
     """
 
     target_sparsity: float
     steps: int
     granularity: Literal["global", "layer"] = "global"
-    method: Literal["sca", "ste"] = "sca"
+    method: Method = "sca"
     alpha: float | None = None
+    trials: int = 0
+    tolerance: float = 0.0005
+    gradient: Literal["straight-through", "exact"] = "straight-through"
     learning_rate: float = 1e-2
     scale_learning_rate: float = 3e-3
     dense_learning_rate: float = 1e-3
@@ -53,6 +67,9 @@ class TernariseConfig:
     landing_share: float = 0.85
     wdr_strength: float = 3e-3
     wdr_start: float = 0.5
+    wdr_travel: float = 20.0
+    sensitivity: float = 0.5
+    sensitivity_share: float = 0.3
     lock_every: int = 10
 
 

@@ -4,56 +4,100 @@ A weight is zero when |v| ≤ τ = √(α/2) (see `wdr`). Setting τ to the targ
 have exactly the wanted zeros *now*; doing it again every few steps keeps it there while the weights move. No
 integrator has to wind up, so there is nothing to tune and nothing to saturate.
 
-With granularity `global` there is one α for the network; with `layer` each layer has its own.
+| symbol | name | shape |
+|---|---|---|
+| v | latent weights of all layers, each layer's in a row | (N,) |
+| n_l | weights of layer l | (L,), Σ n_l = N |
+| g_l | sensitivity of layer l: what a zero there costs (see `sensitivity`) | (L,), mean 1 |
+| τ_l | threshold of layer l, τ / g_l | (L,) |
+
+Over the whole network it is g_l·|v| that is ranked, so that a sensitive layer keeps more of its weights. A layer that
+lost all of them would pass nothing on, and no gradient would ever reach it again; so each keeps its largest few.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from sterna.method.wdr import alpha_of, threshold_of
 
+LEAST_KEPT_SHARE = 0.1
+
+
+class Controller(Protocol):
+    """Decides which weights are zero."""
+
+    def threshold(self, v: Tensor, sensitivity: Tensor | None = None) -> Tensor:
+        """τ: below it weights are zero, () or (N,)."""
+        ...
+
+    def land(self, v: Tensor, sensitivity: Tensor | None = None) -> Tensor:
+        """Final codes (N,) in {−1, 0, 1}."""
+        ...
+
 
 class QuantileLock:
-    """Keeps the share of zeros of each group of latent weights at its target.
+    """Keeps the share of zeros of the whole network at its target.
 
     Args:
-        groups: first and last + 1 index in v of each group; groups cover v in order.
-        zeros: how many weights of each group shall be zero.
-        size: N.
+        sizes: n_l.
+        sparsity: share of zeros among the N weights; round(N·sparsity) of them are zeros.
+
+    Each layer keeps at least a tenth of what it would keep if all layers had the target.
     """
 
-    def __init__(self, groups: Sequence[tuple[int, int]], zeros: Sequence[int], size: int) -> None:
-        self._groups = tuple(groups)
-        self._zeros = tuple(zeros)
-        self._size = size
+    def __init__(self, sizes: Sequence[int], sparsity: float) -> None:
+        self._sizes = tuple(sizes)
+        self._zeros = round(sum(sizes) * sparsity)
+        self._least_kept = [int(size * (1.0 - sparsity) * LEAST_KEPT_SHARE) for size in sizes]
 
-    @property
-    def zeros(self) -> int:
-        """How many weights in all shall be zero."""
-        return sum(self._zeros)
+    def threshold(self, v: Tensor, sensitivity: Tensor | None = None) -> Tensor:
+        """τ_l of each weight's layer, (N,)."""
+        limits = self._limits(v)
+        level = _smallest(self._rank(v, sensitivity, limits), self._zeros)
+        levels = level.expand_as(limits) if sensitivity is None else level / sensitivity
+        return _spread(torch.minimum(levels, limits), self._sizes)
 
-    def threshold(self, v: Tensor) -> Tensor:
-        """τ at which each group has its zeros: () for one group, (N,) for several."""
-        levels = [
-            _smallest(v[first:last].abs(), count)
-            for (first, last), count in zip(self._groups, self._zeros, strict=True)
-        ]
-        if len(levels) == 1:
-            return levels[0]
-        sizes = torch.tensor([last - first for first, last in self._groups], device=v.device)
-        return torch.stack(levels).repeat_interleave(sizes, output_size=self._size)
-
-    def land(self, v: Tensor) -> Tensor:
-        """Codes (N,) in {−1, 0, 1} with exactly the wanted zeros, ties of |v| broken by position."""
+    def land(self, v: Tensor, sensitivity: Tensor | None = None) -> Tensor:
+        """Codes (N,) in {−1, 0, 1} with exactly the wanted zeros, ties broken by position."""
         codes = torch.where(v < 0, -1.0, 1.0)
-        for (first, last), count in zip(self._groups, self._zeros, strict=True):
-            order = v[first:last].abs().argsort(stable=True)
-            codes[first:last][order[:count]] = 0.0
+        codes[self._rank(v, sensitivity, self._limits(v)).argsort(stable=True)[: self._zeros]] = 0.0
         return codes
+
+    def _limits(self, v: Tensor) -> Tensor:
+        """The largest τ_l at which each layer still keeps its least, (L,)."""
+        parts = zip(v.abs().split(self._sizes), self._least_kept, strict=True)
+        return torch.stack([_smallest(part, len(part) - kept) for part, kept in parts])
+
+    def _rank(self, v: Tensor, sensitivity: Tensor | None, limits: Tensor) -> Tensor:
+        magnitude = v.abs()
+        kept = magnitude > _spread(limits, self._sizes)
+        if sensitivity is not None:
+            magnitude = magnitude * _spread(sensitivity, self._sizes)
+        return magnitude.masked_fill(kept, torch.inf)
+
+
+class LayerwiseLock:
+    """Keeps the share of zeros of every layer at the target: round(n_l·sparsity) of its weights are zeros."""
+
+    def __init__(self, sizes: Sequence[int], sparsity: float) -> None:
+        self._sizes = tuple(sizes)
+        self._locks = [QuantileLock([size], sparsity) for size in sizes]
+
+    def threshold(self, v: Tensor, sensitivity: Tensor | None = None) -> Tensor:  # noqa: ARG002  no layer competes
+        """τ_l of each weight's layer, (N,)."""
+        return torch.cat([lock.threshold(part) for lock, part in self._parts(v)])
+
+    def land(self, v: Tensor, sensitivity: Tensor | None = None) -> Tensor:  # noqa: ARG002  no layer competes
+        """Codes (N,) in {−1, 0, 1} with exactly the wanted zeros in each layer, ties broken by position."""
+        return torch.cat([lock.land(part) for lock, part in self._parts(v)])
+
+    def _parts(self, v: Tensor) -> zip[tuple[QuantileLock, Tensor]]:
+        return zip(self._locks, v.split(self._sizes), strict=True)
 
 
 class FixedAlpha:
@@ -62,11 +106,11 @@ class FixedAlpha:
     def __init__(self, alpha: float) -> None:
         self._level = threshold_of(alpha)
 
-    def threshold(self, v: Tensor) -> Tensor:
+    def threshold(self, v: Tensor, sensitivity: Tensor | None = None) -> Tensor:  # noqa: ARG002  α is the same everywhere
         """τ = √(α/2), shape ()."""
         return v.new_tensor(self._level)
 
-    def land(self, v: Tensor) -> Tensor:
+    def land(self, v: Tensor, sensitivity: Tensor | None = None) -> Tensor:  # noqa: ARG002  α is the same everywhere
         """Codes (N,) in {−1, 0, 1}, rounded at τ."""
         return v.sign() * (v.abs() > self._level)
 
@@ -74,6 +118,11 @@ class FixedAlpha:
 def mean_alpha(threshold: Tensor) -> float:
     """α of a threshold; the mean over weights where there are several."""
     return alpha_of(float(threshold.square().mean().sqrt()))
+
+
+def _spread(values: Tensor, sizes: Sequence[int]) -> Tensor:
+    """From one value for each layer (L,) to one for each weight (N,)."""
+    return values.repeat_interleave(torch.tensor(sizes, device=values.device), output_size=sum(sizes))
 
 
 def _smallest(magnitude: Tensor, count: int) -> Tensor:

@@ -69,9 +69,46 @@ class LatentWeights(nn.Module):
         self.v = nn.Parameter(torch.cat(latents))
         self.log_scale = nn.Parameter(torch.cat(scales).log())
 
-    def extents(self) -> list[tuple[int, int]]:
-        """First and last + 1 index in `v` of each layer, in the order of the layers."""
-        return [(extent.first, extent.last) for extent in self._extents]
+    @property
+    def sizes(self) -> list[int]:
+        """n_l, the number of weights of each layer, in the order in which they lie in `v`."""
+        return [extent.last - extent.first for extent in self._extents]
+
+    def channels(self, flat: Tensor) -> list[Tensor]:
+        """Cut (N,) into one matrix for each layer, (C_l, weights of a channel)."""
+        return [
+            part.view(e.shape).movedim(e.layer.channel_axis, 0).flatten(1)
+            for e, part in zip(self._extents, flat.split(self.sizes), strict=True)
+        ]
+
+    def join(self, rows: Sequence[Tensor]) -> Tensor:
+        """The way back of `channels`."""
+        parts = []
+        for e, row in zip(self._extents, rows, strict=True):
+            axis = e.layer.channel_axis
+            moved = (e.shape[axis], *(size for index, size in enumerate(e.shape) if index != axis))
+            parts.append(row.reshape(moved).movedim(0, axis).flatten())
+        return torch.cat(parts)
+
+    def fit_scales(self, codes: Tensor) -> None:
+        """Give each channel the scale at which its codes are nearest to its weights: s·v is kept as it is.
+
+        That is the mean magnitude of its non-zero weights; a channel without any keeps its scale.
+        """
+        with torch.no_grad():
+            kept = [
+                ((rows * signs).sum(1), signs.abs().sum(1))
+                for rows, signs in zip(self.channels(self.v), self.channels(codes), strict=True)
+            ]
+            factors = [torch.where(total > 0, total / count.clamp(min=1), 1.0) for total, count in kept]
+            self.log_scale.add_(torch.cat(factors).log())
+            self.v.div_(
+                self.join([f[:, None].expand_as(r) for f, r in zip(factors, self.channels(self.v), strict=True)])
+            )
+
+    def soft_weights(self) -> dict[str, Tensor]:
+        """s·clip(v, −1, 1) by name, with its exact gradient."""
+        return self._scaled(self.v.clamp(-1.0, 1.0))
 
     def weights(self, threshold: Tensor, hardness: float) -> dict[str, Tensor]:
         """The weights that the network runs with, by name, differentiable in `v` and `log_scale`.
@@ -100,7 +137,7 @@ class LatentWeights(nn.Module):
         return [part.view(e.scale_shape) for e, part in zip(self._extents, parts, strict=True)]
 
     def _scaled(self, flat: Tensor) -> dict[str, Tensor]:
-        parts = flat.split([e.last - e.first for e in self._extents])
+        parts = flat.split(self.sizes)
         return {
             e.layer.name: part.view(e.shape) * scale
             for e, part, scale in zip(self._extents, parts, self._scales(), strict=True)

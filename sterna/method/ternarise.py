@@ -1,10 +1,11 @@
 """Make a trained network ternary with exactly the zeros asked for, in one fine-tuning run.
 
-Every step: the network runs with W = s·((1 − κ)·v + κ·T(v)); Adam moves v, the scales and the dense parameters down
-the task loss; then v takes one step of size λ down the slope of WDR, *outside* Adam, as AdamW does with weight decay,
-because inside the loss Adam would rescale it until λ meant nothing. Every few steps the controller sets τ, and with
-it α. At landing the codes become final with the exact count; what is left trains scales, normalisation and biases,
-and statistics are renewed.
+Every step of the default: the network runs with W = s·((1 − κ)·v + κ·T(v)); Adam moves v, the scales and the dense
+parameters down the task loss; then v takes one step of size λ down the slope of WDR, *outside* Adam, as AdamW does with
+weight decay, because inside the loss Adam would rescale it until λ meant nothing. Every few steps the controller sets
+τ, and with it α. At landing the codes become final with the exact count; what is left trains scales, normalisation and
+biases, and statistics are renewed. Other methods (`TernariseConfig.method`) leave parts of this out: all are compared
+in one loop.
 """
 
 from __future__ import annotations
@@ -12,21 +13,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from sterna.errors import Cancelled, TrainingDiverged
+from sterna.method.baselines import TTQ_FACTOR, TWN_FACTOR, ChannelThreshold, largest_magnitude, mean_magnitude
 from sterna.method.batches import Batch, Samples
 from sterna.method.config import Order, Point, TernariseConfig, TernaryLayer
-from sterna.method.controller import FixedAlpha, QuantileLock, mean_alpha
+from sterna.method.controller import Controller, FixedAlpha, LayerwiseLock, QuantileLock, mean_alpha
 from sterna.method.evaluation import target_of
 from sterna.method.latent import LatentWeights
 from sterna.method.objective import Objective
 from sterna.method.recovery import renew_statistics
-from sterna.method.schedule import Moment, cosine, landing_step, moment, recovery_steps
+from sterna.method.schedule import cosine, landing_step, moment, recovery_steps
+from sterna.method.sensitivity import layer_sensitivity
+from sterna.method.trials import AlphaBracket, Trial
 from sterna.method.wdr import wdr_slope
 
 
@@ -39,12 +43,14 @@ class Ternarised:
         alpha: α at landing.
         steps: optimiser steps done.
         stopped: the run was asked to finish early, and did.
+        trials: what was tried, in order, where α was searched by trials.
     """
 
     layers: dict[str, tuple[Tensor, Tensor]]
     alpha: float
     steps: int
     stopped: bool
+    trials: tuple[Trial, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +93,13 @@ def ternarise(
     """
     torch.manual_seed(task.seed)
     run = _Run(network, layers, task, config)
-    run.search(on_step)
+    trials = run.search_by_trials(on_step) if config.trials else run.search(on_step)
     run.recover(on_step)
     run.install()
     renew_statistics(network, task.samples, run.generator)
     network.requires_grad_(requires_grad=False)
-    return Ternarised(run.latent.codes_by_name(run.codes), mean_alpha(run.threshold), run.steps_done, run.stopped)
+    layers_by_name = run.latent.codes_by_name(run.codes)
+    return Ternarised(layers_by_name, mean_alpha(run.threshold), run.steps_done, run.stopped, trials)
 
 
 class _Run:
@@ -102,50 +109,65 @@ class _Run:
         self.network, self.task, self.config = network, task, config
         parameters = dict(network.named_parameters())
         self.latent = LatentWeights(parameters, layers, config.target_sparsity).to(_device(network))
-        self.names = [layer.name for layer in layers]
-        self.lock = self._controller()
+        names = {layer.name for layer in layers}
+        for name in names:
+            parameters[name].requires_grad_(False)
+        self.dense = [p for name, p in parameters.items() if name not in names and p.is_floating_point()]
+        self.optimiser = self._optimiser()
         self.generator = torch.Generator().manual_seed(task.seed)
         self.batches: Iterator[Batch] = task.samples.shuffled(self.generator)
-        for name in self.names:
-            parameters[name].requires_grad_(False)
-        dense = [p for name, p in parameters.items() if name not in set(self.names) and p.is_floating_point()]
-        self.optimiser = torch.optim.Adam(
-            [
-                {"params": [self.latent.v], "base": config.learning_rate},
-                {"params": [self.latent.log_scale], "base": config.scale_learning_rate},
-                {"params": dense, "base": config.dense_learning_rate},
-            ],
-            lr=config.learning_rate,
-            fused=True,
-        )
-        self.threshold = self.lock.threshold(self.latent.v.detach())
+        self.controller = self._controller()
+        self.sensitivity: Tensor | None = None
+        self.threshold = self.controller.threshold(self.latent.v.detach())
         self.codes = torch.empty(0)
+        self.steps_before = 0  # of earlier trials
         self.steps_done = 0
         self.stopped = False
-        self.loss = torch.empty(0)
+        self.loss = torch.zeros(())
 
-    def search(self, on_step: Callable[[Point], Order]) -> None:
+    def search(self, on_step: Callable[[Point], Order]) -> tuple[Trial, ...]:
         """Train v with α controlled, then land."""
         landing = landing_step(self.config)
         for step in range(landing):
             now = moment(self.config, step)
             locking = step % self.config.lock_every == 0
             if locking:
-                self.threshold = self._lock(now).threshold(self.latent.v.detach())
-            self._optimise(self.latent.weights(self.threshold, now.hardness), now.rate)
+                self._lock(step, now.target_share)
+            soft = self.config.gradient == "exact"
+            weights = self.latent.soft_weights() if soft else self.latent.weights(self.threshold, now.hardness)
+            self._optimise(weights, now.rate)
             if now.strength > 0:
                 self._damp(now.strength)
             if (locking or step == landing - 1) and self._order(on_step, now.strength, "search") == "stop":
-                self.stopped = self.steps_done < landing
+                self.stopped = step + 1 < landing or bool(self.config.trials)
                 break
-        self.threshold = self.lock.threshold(self.latent.v.detach())
-        self.codes = self.lock.land(self.latent.v.detach())
+        self._land()
+        return ()
+
+    def search_by_trials(self, on_step: Callable[[Point], Order]) -> tuple[Trial, ...]:
+        """Search with one fixed α after the other, each from the weights of the nearest so far; then land exactly."""
+        exact = self.controller
+        bracket = AlphaBracket(self.config.target_sparsity, first=mean_alpha(self.threshold))
+        best = self._state()
+        while len(bracket.trials) < self.config.trials and not bracket.met(self.config.tolerance) and not self.stopped:
+            self._restore(best)
+            self.steps_before = self.steps_done
+            alpha = bracket.next_alpha()
+            self.controller = FixedAlpha(alpha)
+            self.search(on_step)
+            if bracket.add(Trial(alpha, self._landed())):
+                best = self._state()
+        self._restore(best)
+        self.controller = exact
+        self._land()
+        return tuple(bracket.trials)
 
     def recover(self, on_step: Callable[[Point], Order]) -> None:
         """Train everything but the codes, as long as the schedule says, from the learning rate at landing to zero."""
         self.latent.v.requires_grad_(False)
-        length = recovery_steps(self.config, self.steps_done)
-        start = moment(self.config, self.steps_done).rate
+        searched = self.steps_done - self.steps_before
+        length = recovery_steps(self.config, searched)
+        start = moment(self.config, searched).rate if length else 0.0
         for step in range(length):
             self._optimise(self.latent.weights_of(self.codes), start * cosine(step / length))
             last = step == length - 1
@@ -182,6 +204,42 @@ class _Run:
             alpha = 2.0 * self.threshold.square()
             self.latent.v.sub_(wdr_slope(self.latent.v, alpha), alpha=strength)
 
+    def _lock(self, step: int, target_share: float) -> None:
+        """Set τ, and with it α, for the steps to come."""
+        config = self.config
+        moments = self.optimiser.state[self.latent.v]
+        if (
+            config.method == "sca"
+            and config.sensitivity
+            and moments
+            and step <= config.sensitivity_share * config.steps
+        ):
+            self.sensitivity = layer_sensitivity(moments["exp_avg_sq"], self.latent.sizes, config.sensitivity)
+        controller = self.controller
+        if target_share < 1.0:
+            controller = self._quantile_lock(config.target_sparsity * target_share)
+        v = self.latent.v.detach()
+        self.threshold = controller.threshold(v, self.sensitivity)
+        if config.method == "twn":
+            self.latent.fit_scales(v.sign() * (v.abs() > self.threshold))
+            self.threshold = controller.threshold(v)
+
+    def _land(self) -> None:
+        v = self.latent.v.detach()
+        self.threshold = self.controller.threshold(v, self.sensitivity)
+        self.codes = self.controller.land(v, self.sensitivity)
+        if self.config.method in {"twn", "rounding"} or self.config.gradient == "exact":
+            self.latent.fit_scales(self.codes)
+
+    def _state(self) -> dict[str, dict[str, Any]]:
+        parts = {"latent": self.latent, "network": self.network}
+        return {name: {k: t.clone() for k, t in part.state_dict().items()} for name, part in parts.items()}
+
+    def _restore(self, state: dict[str, dict[str, Any]]) -> None:
+        self.latent.load_state_dict(state["latent"])
+        self.network.load_state_dict(state["network"])
+        self.optimiser = self._optimiser()
+
     def _order(self, on_step: Callable[[Point], Order], strength: float, phase: Literal["search", "recover"]) -> Order:
         """Report and ask. Only here do figures leave the device, so that steps in between need not wait for it."""
         loss = float(self.loss)
@@ -194,7 +252,7 @@ class _Run:
         zeros = float((v.abs() <= self.threshold).sum()) / v.numel() if phase == "search" else self._landed()
         point = Point(
             step=self.steps_done,
-            steps=self.config.steps,
+            steps=self.config.steps + max(0, self.config.trials - 1) * landing_step(self.config),
             loss=loss,
             sparsity=zeros,
             alpha=mean_alpha(self.threshold),
@@ -209,20 +267,32 @@ class _Run:
     def _landed(self) -> float:
         return float((self.codes == 0).sum()) / self.codes.numel()
 
-    def _controller(self) -> QuantileLock | FixedAlpha:
-        if self.config.alpha is not None:
-            return FixedAlpha(self.config.alpha)
-        return self._quantile_lock(self.config.target_sparsity)
+    def _optimiser(self) -> torch.optim.Adam:
+        config = self.config
+        scale_rate = 0.0 if config.method == "twn" else config.scale_learning_rate
+        return torch.optim.Adam(
+            [
+                {"params": [self.latent.v], "base": config.learning_rate},
+                {"params": [self.latent.log_scale], "base": scale_rate},
+                {"params": self.dense, "base": config.dense_learning_rate},
+            ],
+            lr=config.learning_rate,
+            fused=True,
+        )
 
-    def _lock(self, now: Moment) -> QuantileLock | FixedAlpha:
-        if now.target_share >= 1.0 or isinstance(self.lock, FixedAlpha):
-            return self.lock
-        return self._quantile_lock(self.config.target_sparsity * now.target_share)
+    def _controller(self) -> Controller:
+        config, latent = self.config, self.latent
+        if config.method == "twn":
+            return ChannelThreshold(TWN_FACTOR, mean_magnitude, latent.channels, latent.join)
+        if config.method == "ttq":
+            return ChannelThreshold(TTQ_FACTOR, largest_magnitude, latent.channels, latent.join)
+        if config.alpha is not None:
+            return FixedAlpha(config.alpha)
+        return self._quantile_lock(config.target_sparsity)
 
-    def _quantile_lock(self, sparsity: float) -> QuantileLock:
-        size = self.latent.v.numel()
-        groups = [(0, size)] if self.config.granularity == "global" else self.latent.extents()
-        return QuantileLock(groups, [round((last - first) * sparsity) for first, last in groups], size)
+    def _quantile_lock(self, sparsity: float) -> Controller:
+        lock = QuantileLock if self.config.granularity == "global" else LayerwiseLock
+        return lock(self.latent.sizes, sparsity)
 
 
 def _device(network: nn.Module) -> torch.device:

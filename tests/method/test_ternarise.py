@@ -86,6 +86,90 @@ def test_sparsity_rises_with_a_fixed_alpha(problem):
     assert all(first < second for first, second in itertools.pairwise(shares))
 
 
+def test_sparsity_rises_with_a_fixed_alpha_without_any_estimator(problem):
+    original = copy.deepcopy(problem.network)
+    shares = []
+    for alpha in (0.05, 0.15, 0.3, 0.5, 0.8, 1.1, 1.5, 1.9):
+        problem.network = copy.deepcopy(original)
+        result = run(problem, target_sparsity=0.5, alpha=alpha, gradient="exact", steps=60)
+        shares.append(zeros(result) / problem.weights)
+    assert all(first < second for first, second in itertools.pairwise(shares))
+
+
+def test_without_an_estimator_the_weights_have_reached_their_wells_at_landing(problem):
+    near = []
+
+    def look(point):
+        near.append(point)
+        return "continue"
+
+    result = run(problem, target_sparsity=0.5, alpha=0.4, gradient="exact", steps=600, on_step=look)
+    assert evaluate(problem.network, problem.held_out, classification()) > 0.9
+    assert near[-1].strength == 0.0
+    assert max(point.strength for point in near) > 0.05
+    assert not result.stopped
+
+
+def test_trials_meet_the_target_and_say_what_they_tried(problem):
+    seen = []
+
+    def look(point):
+        seen.append(point)
+        return "continue"
+
+    result = run(problem, target_sparsity=0.7, trials=6, tolerance=0.02, steps=100, on_step=look)
+    assert zeros(result) == round(problem.weights * 0.7)
+    assert 1 <= len(result.trials) <= 6
+    assert result.steps == len(result.trials) * 85 + 15
+    assert abs(result.trials[-1].sparsity - 0.7) <= 0.02 or len(result.trials) == 6
+    assert seen[-1].steps == 5 * 85 + 100
+    assert all(first.step < second.step for first, second in itertools.pairwise(seen))
+
+
+def test_trials_can_be_stopped_and_still_land_exactly(problem):
+    result = run(problem, trials=6, steps=100, on_step=lambda point: "stop" if point.step >= 120 else "continue")
+    assert result.stopped
+    assert len(result.trials) == 2
+    assert zeros(result) == round(problem.weights * 0.7)
+
+
+def test_rounding_trains_nothing_and_has_the_count(problem):
+    before = {name: p.detach().clone() for name, p in problem.network.named_parameters()}
+    result = run(problem, method="rounding")
+    assert result.steps == 0
+    assert zeros(result) == round(problem.weights * 0.7)
+    after = dict(problem.network.named_parameters())
+    assert torch.equal(after["0.bias"], before["0.bias"])
+    codes, scale = result.layers["0.weight"]
+    weight = before["0.weight"]
+    kept = codes != 0
+    assert torch.equal(codes[kept].float(), weight[kept].sign())
+    for row in range(len(weight)):
+        if kept[row].any():
+            assert float(scale[row]) == pytest.approx(float(weight[row][kept[row]].abs().mean()), rel=1e-5)
+
+
+def test_twn_follows_its_rule(problem):
+    weight = problem.network[0].weight.detach().clone()
+    result = run(problem, method="twn", steps=2, learning_rate=0.0, scale_learning_rate=0.0)
+    codes, scale = result.layers["0.weight"]
+    for row in range(len(weight)):
+        magnitude = weight[row].abs()
+        kept = magnitude > 0.7 * magnitude.mean()
+        assert torch.equal(codes[row] != 0, kept)
+        assert float(scale[row]) == pytest.approx(float(magnitude[kept].mean()), rel=1e-4)
+
+
+def test_ttq_follows_its_rule_and_learns_its_scales(problem):
+    weight = problem.network[0].weight.detach().clone()
+    result = run(problem, method="ttq", steps=100, learning_rate=0.0)
+    codes, scale = result.layers["0.weight"]
+    magnitude = weight.abs()
+    assert torch.equal(codes != 0, magnitude > 0.05 * magnitude.amax(1, keepdim=True))
+    first = run(problem, method="ttq", steps=1, learning_rate=0.0).layers["0.weight"][1]
+    assert not torch.allclose(scale, first)
+
+
 def test_the_same_seed_gives_the_same_codes_and_scales(problem):
     original = copy.deepcopy(problem.network)
     first = run(problem, steps=60, seed=3)
