@@ -3,7 +3,7 @@
 from sterna.graph.check import check_graph
 from sterna.graph.dtypes import DTYPES, FLOATING
 from sterna.graph.json_form import graph_from_json, graph_to_json
-from sterna.graph.layers import Layer, find_layers
+from sterna.graph.layers import Layer, find_layers, is_excluded
 from sterna.graph.network import (
     Argument,
     Dtype,
@@ -38,4 +38,5 @@ __all__ = [
     "find_layers",
     "graph_from_json",
     "graph_to_json",
+    "is_excluded",
 ]

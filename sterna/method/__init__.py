@@ -3,6 +3,7 @@
 from sterna.method.batches import Batch, Samples
 from sterna.method.config import Order, Point, TernariseConfig, TernaryLayer
 from sterna.method.evaluation import evaluate
+from sterna.method.layers import find_ternary_layers
 from sterna.method.objective import Objective, classification, distillation, regression
 from sterna.method.ternarise import Task, Ternarised, ternarise
 
@@ -19,6 +20,7 @@ __all__ = [
     "classification",
     "distillation",
     "evaluate",
+    "find_ternary_layers",
     "regression",
     "ternarise",
 ]
