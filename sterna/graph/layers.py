@@ -4,18 +4,22 @@ A tensor is a weight where an operator of the allow-list takes it as one, as it 
 (`reordered.py`). It can be made ternary when every use of it is such a use, along the same output-channel axis: its
 scale then means one thing. A weight that two layers share is listed once, with the kinds of both: making it ternary
 changes both.
+
+An embedding has a scale for each feature, since one for each row would outweigh its codes; where it is also the weight
+of a product, that decides. Rows that are looked up by constants, and not by anything computed from the inputs, are
+embeddings of position, which stay as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import prod
 from typing import Final
 
 from sterna.graph.dtypes import FLOATING
-from sterna.graph.network import Argument, Graph, TensorInfo
+from sterna.graph.network import Argument, Graph, Node, TensorInfo, ValueRef
 from sterna.graph.operators import OPERATORS, Operator
 from sterna.graph.reordered import Seen, SeenTensors
 
@@ -26,7 +30,7 @@ class Layer:
 
     Attributes:
         name: original name of the tensor.
-        kind: `linear`, `conv`, `conv_transpose`, `embedding`; joined by `+` where several share it.
+        kind: `linear`, `conv`, `conv_transpose`, `embedding`, `position`; joined by `+` where several share it.
         shape: sizes.
         weights: number of elements.
         channel_axis: output-channel axis, from 0.
@@ -50,6 +54,8 @@ class _Use:
 
 
 _FUNCTION: Final = _Use("function", 0)
+_LOOKED_UP: Final = frozenset({"function", "embedding", "position"})
+_POSITION: Final = _Use("position", 1)
 
 
 def find_layers(graph: Graph, exclude: Sequence[str] = ()) -> tuple[Layer, ...]:
@@ -66,7 +72,7 @@ def find_layers(graph: Graph, exclude: Sequence[str] = ()) -> tuple[Layer, ...]:
     layers = []
     for name, info in graph.tensors.items():
         found = uses.get(name, [])
-        if any(use.kind != "function" for use in found):
+        if any(use != _FUNCTION for use in found):
             layers.append(_layer(name, info, found, exclude))
     return tuple(layers)
 
@@ -79,7 +85,10 @@ def is_excluded(name: str, exclude: Sequence[str]) -> bool:
 
 def _uses(graph: Graph) -> Iterator[tuple[str, _Use]]:
     tensors = SeenTensors(graph)
+    from_inputs = {item.name for item in graph.inputs}
     for node in graph.nodes:
+        if _depends(node, from_inputs):
+            from_inputs.update(node.outputs)
         if tensors.follow(node):
             continue
         operator = OPERATORS[node.operator]
@@ -87,7 +96,8 @@ def _uses(graph: Graph) -> Iterator[tuple[str, _Use]]:
             if isinstance(argument, tuple):
                 yield from ((seen.name, _FUNCTION) for seen in _seen_in(argument, tensors))
             elif seen := tensors.find(argument):
-                yield seen.name, _use(operator, name, seen)
+                position = operator.kind == "embedding" and name == operator.weight and not _depends(node, from_inputs)
+                yield seen.name, _POSITION if position else _use(operator, name, seen)
     for output in graph.outputs:
         yield from ((seen.name, _FUNCTION) for seen in _seen_in(output, tensors))
 
@@ -100,6 +110,21 @@ def _use(operator: Operator, argument_name: str, seen: Seen) -> _Use:
     return _FUNCTION
 
 
+def _depends(node: Node, values: Set[str]) -> bool:
+    """Whether a node works on what is in one of the values; their sizes do not count."""
+    if node.operator == "aten.sym_size.int":
+        return False
+    return any(name in values for argument in node.arguments.values() for name in _values_in(argument))
+
+
+def _values_in(argument: Argument) -> Iterator[str]:
+    if isinstance(argument, tuple):
+        for item in argument:
+            yield from _values_in(item)
+    elif isinstance(argument, ValueRef):
+        yield argument.name
+
+
 def _seen_in(argument: Argument, tensors: SeenTensors) -> Iterator[Seen]:
     if isinstance(argument, tuple):
         for item in argument:
@@ -110,9 +135,9 @@ def _seen_in(argument: Argument, tensors: SeenTensors) -> Iterator[Seen]:
 
 def _layer(name: str, info: TensorInfo, uses: list[_Use], exclude: Sequence[str]) -> Layer:
     kinds = list(dict.fromkeys(use.kind for use in uses if use.kind != "function"))
-    axes = list(dict.fromkeys(use.channel_axis for use in uses if use.kind != "function"))
+    axis = next((use.channel_axis for use in uses if use.kind not in _LOOKED_UP), 1)
     why_not = _why_not(name, info, uses, exclude)
-    return Layer(name, "+".join(kinds), info.shape, prod(info.shape), axes[0], not why_not, why_not)
+    return Layer(name, "+".join(kinds), info.shape, prod(info.shape), axis, not why_not, why_not)
 
 
 def _why_not(name: str, info: TensorInfo, uses: list[_Use], exclude: Sequence[str]) -> str:
@@ -122,11 +147,11 @@ def _why_not(name: str, info: TensorInfo, uses: list[_Use], exclude: Sequence[st
         (info.dtype not in FLOATING, f"not floating point but {info.dtype}"),
         (len(info.shape) < 2, "fewer than two axes"),
         (prod(info.shape) == 0, "empty"),
+        (_POSITION in uses, "an embedding of position: its rows are looked up by constants"),
+        (_FUNCTION in uses, "also used otherwise than as a weight"),
         (
-            all(use.kind == "embedding" for use in uses),
-            "an embedding: its rows are looked up, not multiplied",
+            len({use.channel_axis for use in uses if use.kind not in _LOOKED_UP}) > 1,
+            "used along two output-channel axes",
         ),
-        (any(use.kind == "function" for use in uses), "also used otherwise than as a weight"),
-        (len({use.channel_axis for use in uses}) > 1, "used along two output-channel axes"),
     )
     return next((reason for applies, reason in reasons if applies), "")

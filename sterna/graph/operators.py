@@ -80,7 +80,9 @@ _LAYERS = {
     "aten.conv_transpose1d.default": _layer(_CONV_TRANSPOSED, "conv_transpose", channel_axis=1),
     "aten.conv_transpose2d.input": _layer(_CONV_TRANSPOSED, "conv_transpose", channel_axis=1),
     "aten.conv_transpose3d.input": _layer(_CONV_TRANSPOSED, "conv_transpose", channel_axis=1),
-    "aten.embedding.default": _layer("weight indices padding_idx scale_grad_by_freq sparse", "embedding"),
+    "aten.embedding.default": _layer(
+        "weight indices padding_idx scale_grad_by_freq sparse", "embedding", channel_axis=1
+    ),
 }
 
 _NORMALISATION = {

@@ -4,6 +4,7 @@ from sterna.graph import Graph, Input, Node, TensorInfo, TensorRef, ValueRef, fi
 
 X = ValueRef("x")
 LINEAR = "aten.linear.default"
+LINEAR_W = (LINEAR, {"input": X, "weight": TensorRef("w")})
 
 
 def graph_of(tensors, *nodes) -> Graph:
@@ -93,13 +94,28 @@ def test_a_weight_that_is_used_otherwise_stays():
         assert not only(graph_of(tensors, linear, other)).ternarisable
 
 
-def test_embeddings_stay_unless_a_layer_shares_them():
+def test_embeddings_have_a_scale_for_each_feature_unless_a_layer_shares_them():
     tensors = {"w": parameter(5, 4)}
     look_up = ("aten.embedding.default", {"weight": TensorRef("w"), "indices": X})
-    assert "embedding" in only(graph_of(tensors, look_up)).why_not
-    shared = only(graph_of(tensors, look_up, (LINEAR, {"input": X, "weight": TensorRef("w")})))
-    assert shared.ternarisable
-    assert shared.kind == "embedding+linear"
+    alone = only(graph_of(tensors, look_up))
+    assert (alone.kind, alone.channel_axis, alone.ternarisable) == ("embedding", 1, True)
+    for nodes in ((look_up, LINEAR_W), (LINEAR_W, look_up)):
+        shared = only(graph_of(tensors, *nodes))
+        assert (shared.channel_axis, shared.ternarisable) == (0, True)
+        assert set(shared.kind.split("+")) == {"embedding", "linear"}
+
+
+def test_embeddings_of_position_stay():
+    tensors = {"w": parameter(5, 4), "order": TensorInfo("buffer", "int64", (1, 5))}
+    by_buffer = ("aten.embedding.default", {"weight": TensorRef("w"), "indices": TensorRef("order")})
+    by_slice = ("aten.embedding.default", {"weight": TensorRef("w"), "indices": ValueRef("v1")})
+    size = ("aten.sym_size.int", {"self": X, "dim": 1})
+    cut = ("aten.slice.Tensor", {"self": TensorRef("order"), "dim": 1, "start": 0, "end": ValueRef("v0")})
+    for nodes in ((by_buffer,), (size, cut, by_slice)):
+        layer = only(graph_of(tensors, *nodes))
+        assert layer.why_not == "an embedding of position: its rows are looked up by constants"
+    gathered = ("aten.slice.Tensor", {"self": X, "dim": 1, "start": 0, "end": ValueRef("v0")})
+    assert only(graph_of(tensors, size, gathered, by_slice)).ternarisable
 
 
 def test_tensors_that_no_layer_uses_are_not_listed():
