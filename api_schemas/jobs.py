@@ -64,7 +64,7 @@ class Acceptance(Wire):
 class CompressSpec(Wire):
     """What is asked of a compression, wherever the files come from.
 
-    The contract names more than this version does: strategy `trials` and exports but `safetensors` are refused.
+    The contract names more than this version does: exports but `safetensors` are refused.
     """
 
     target_sparsity: float = Field(gt=0, lt=1, description="Share of zeros among the ternarised weights.")
@@ -78,13 +78,6 @@ class CompressSpec(Wire):
     acceptance: Acceptance = Acceptance()
     exports: tuple[Export, ...] = Field(default=(), max_length=4)
     seed: int = Field(default=0, ge=0, lt=2**32)
-
-    @field_validator("search")
-    @classmethod
-    def _strategy_exists(cls, search: Search, info: ValidationInfo) -> Search:
-        if not is_answer(info) and search.strategy == "trials":
-            raise ValueError("strategy 'trials' is not in this version; use 'track' or 'fixed'")
-        return search
 
     @field_validator("exports")
     @classmethod
@@ -163,6 +156,8 @@ class Result(Finite):
     """What came out. `sparsity` is the share of zeros among the ternarised weights, counted in the packed artifact.
 
     `entropy_bits_per_weight` is that of the overall sparsity: a yardstick, and no bound where layers differ.
+    `agreement` is with the original network, on held-out samples: the share of equal classes where it gives logits, the
+    share of its outputs' variance that is explained (R²) where it gives anything else.
     """
 
     target_sparsity: float
@@ -170,6 +165,7 @@ class Result(Finite):
     alpha: float | None
     target_met: bool
     metric: Metric | None
+    agreement: float | None = None
     bits_per_weight: float
     entropy_bits_per_weight: float
     model_bytes: int

@@ -71,6 +71,8 @@ def print_result(result: Result) -> None:
         console.print(
             f"{metric.name:<10} {metric.baseline:.4f} before, {metric.ternary:.4f} after (drop {metric.drop:+.4f})"
         )
+    if result.agreement is not None:
+        console.print(f"agreement  {result.agreement:.4f} with the original")
     entropy = f"entropy at the overall sparsity {result.entropy_bits_per_weight:.3f}"
     console.print(f"bits       {result.bits_per_weight:.3f} a weight ({entropy})")
     console.print(

@@ -36,6 +36,7 @@ from sterna.method import (
     TernariseConfig,
     Ternarised,
     TernaryLayer,
+    agreement,
     evaluate,
     ternarise,
 )
@@ -43,6 +44,7 @@ from sterna.module import build_module, load_module, tensors_of
 from sterna.target import wanted_zeros
 
 ARTIFACT_NAME = "model.sterna"
+MOST_TRIALS = 6
 ARTIFACT_MEDIA_TYPE = "application/vnd.sterna.ternary+safetensors"
 
 Control = Callable[[], Literal["continue", "stop", "cancel"]]
@@ -135,13 +137,8 @@ class _Job:
         self._enter("search")
         layers = [TernaryLayer(layer.name, layer.channel_axis) for layer in inspection.layers if layer.ternarisable]
         teacher = copy.deepcopy(module).eval().requires_grad_(requires_grad=False) if plan.objective.teacher else None
-        config = TernariseConfig(
-            target_sparsity=self.spec.target_sparsity,
-            steps=plan.steps,
-            granularity=self.spec.granularity,
-            method=self.spec.method,
-            alpha=self.spec.search.alpha,
-        )
+        config = self._config(plan)
+        self._look_at_weights(module, layers)
         task = Task(data.train, plan.objective, teacher, seed=self.spec.seed)
         seconds = self.spec.budget.seconds
         search_s = None if seconds is None else seconds * config.landing_share
@@ -151,7 +148,42 @@ class _Job:
             why = f"as its {seconds} seconds were used up" if reporter.out_of_time else "on request"
             code = "BUDGET_USED" if reporter.out_of_time else "STOPPED_EARLY"
             self._warn(code, f"finished after {landed.steps} of {plan.steps} steps, {why}")
+        self._look_at_codes(landed)
         return landed
+
+    def _config(self, plan: Plan) -> TernariseConfig:
+        """What is asked for, in the method's own terms. With α fixed it is the paper's training: no estimator."""
+        strategy = self.spec.search.strategy
+        trials = MOST_TRIALS if strategy == "trials" else 0
+        return TernariseConfig(
+            target_sparsity=self.spec.target_sparsity,
+            steps=max(2, plan.steps // max(1, trials)),
+            granularity=self.spec.granularity,
+            method=self.spec.method,
+            alpha=self.spec.search.alpha,
+            trials=trials,
+            tolerance=self.spec.tolerance,
+            gradient="straight-through" if strategy == "track" else "exact",
+        )
+
+    def _look_at_weights(self, module: nn.Module, layers: list[TernaryLayer]) -> None:
+        parameters = dict(module.named_parameters())
+        empty = [layer.name for layer in layers if not bool(parameters[layer.name].any())]
+        if empty:
+            self._warn("ZERO_WEIGHTS", f"all weights are zero in the model as it came: {', '.join(empty)}")
+
+    def _look_at_codes(self, landed: Ternarised) -> None:
+        """Say where a layer has lost everything, or is not where each was to be."""
+        shares = {name: float((codes == 0).float().mean()) for name, (codes, _) in landed.layers.items()}
+        dead = [name for name, share in shares.items() if share == 1.0]
+        if dead:
+            self._warn("DEAD_LAYER", f"no weight is left in {', '.join(dead)}: exclude it, or ask for fewer zeros")
+        if self.spec.granularity == "layer" and self.spec.search.alpha is None:
+            target, tolerance = self.spec.target_sparsity, self.spec.tolerance
+            off = {name: share for name, share in shares.items() if abs(share - target) > tolerance}
+            if off:
+                named = ", ".join(f"{name} ({share:.6f})" for name, share in off.items())
+                self._warn("LAYER_OFF_TARGET", f"too few weights to be within {tolerance} of {target}: {named}")
 
     def pack(self, network: Network, module: nn.Module, landed: Ternarised, plan: Plan, baseline: float) -> None:
         """Write the artifact."""
@@ -169,8 +201,8 @@ class _Job:
     def report(self, network: Network, data: TrainingData, landed: Ternarised, plan: Plan, baseline: float) -> Result:
         """Read the artifact back, measure it, export it."""
         packed = load_module(self.artifact_path)
-        teacher = build_module(network).eval() if plan.objective.teacher else None
-        ternary = evaluate(packed, data.held_out, plan.objective, teacher=teacher)
+        original = build_module(network).eval()
+        ternary = evaluate(packed, data.held_out, plan.objective, teacher=original)
         if not math.isfinite(ternary):
             raise TrainingDiverged(
                 f"the {plan.objective.metric} of the packed network is {ternary}",
@@ -199,6 +231,7 @@ class _Job:
         return result.model_copy(
             update={
                 "metric": metric,
+                "agreement": agreement(packed, original, data.held_out, logits=plan.objective.metric != "mse"),
                 "steps": landed.steps,
                 "seconds": round(time.monotonic() - self.started, 3),
                 "warnings": tuple(self.warnings),

@@ -2,7 +2,7 @@
 
 from sterna.method.batches import Batch, Samples
 from sterna.method.config import Order, Point, TernariseConfig, TernaryLayer
-from sterna.method.evaluation import evaluate
+from sterna.method.evaluation import agreement, evaluate
 from sterna.method.layers import find_ternary_layers
 from sterna.method.objective import Objective, classification, distillation, regression
 from sterna.method.ternarise import Task, Ternarised, ternarise
@@ -17,6 +17,7 @@ __all__ = [
     "TernariseConfig",
     "Ternarised",
     "TernaryLayer",
+    "agreement",
     "classification",
     "distillation",
     "evaluate",

@@ -47,7 +47,8 @@ class TernariseConfig:
         wdr_strength: η, the greatest λ: how far one step moves a weight down the slope of WDR.
         wdr_start: share of the steps after which λ rises from 0 to η.
         wdr_travel: with the exact gradient, the sum of λ over the steps.
-        sensitivity: p, how strongly the thresholds of layers follow what a zero costs there (see `sensitivity`).
+        sensitivity: how strongly the thresholds of layers follow what a zero costs there: p is this times the third
+            power of the target (see `sensitivity`).
         sensitivity_share: share of the steps after which that is no longer renewed.
         lock_every: steps between two settings of α, and between two reports.
     """
@@ -68,7 +69,7 @@ class TernariseConfig:
     wdr_strength: float = 3e-3
     wdr_start: float = 0.5
     wdr_travel: float = 20.0
-    sensitivity: float = 0.5
+    sensitivity: float = 0.6
     sensitivity_share: float = 0.3
     lock_every: int = 10
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sterna.method.batches import Batch, Samples
-from sterna.method.objective import Objective
+from sterna.method.objective import Objective, distillation
 
 
 def output_of(network: nn.Module, batch: Batch) -> Tensor:
@@ -33,6 +33,35 @@ def evaluate(network: nn.Module, samples: Samples, objective: Objective, teacher
             target = target_of(batch, objective, teacher)[: batch.count]
             total += float(objective.score(output_of(network, batch)[: batch.count], target))
     return total / samples.size
+
+
+def agreement(network: nn.Module, original: nn.Module, samples: Samples, *, logits: bool) -> float:
+    """How far two networks say the same, both in evaluation mode.
+
+    Args:
+        network: left in evaluation mode.
+        original: what it is compared with.
+        samples: held-out samples.
+        logits: outputs are class logits (batch, classes): the share of samples with the same greatest one. Otherwise
+            1 − Σ(y − ŷ)² / Σ(y − ȳ)² over all outputs y of the original, 1 at best, NaN-free: 1 or 0 where it gives
+            one value only.
+    """
+    if logits:
+        return evaluate(network, samples, distillation(logits=True), teacher=original)
+    squares = residual = total = 0.0
+    count = 0
+    with torch.no_grad():
+        for batch in samples.in_order():
+            wanted = output_of(original, batch)[: batch.count].double()
+            found = output_of(network.eval(), batch)[: batch.count].double()
+            residual += float((wanted - found).square().sum())
+            squares += float(wanted.square().sum())
+            total += float(wanted.sum())
+            count += wanted.numel()
+    variance = squares - total * total / max(1, count)
+    if variance <= 0.0:
+        return 1.0 if residual == 0.0 else 0.0
+    return 1.0 - residual / variance
 
 
 def target_of(batch: Batch, objective: Objective, teacher: nn.Module | None) -> Tensor:

@@ -214,7 +214,8 @@ class _Run:
             and moments
             and step <= config.sensitivity_share * config.steps
         ):
-            self.sensitivity = layer_sensitivity(moments["exp_avg_sq"], self.latent.sizes, config.sensitivity)
+            exponent = config.sensitivity * config.target_sparsity**3
+            self.sensitivity = layer_sensitivity(moments["exp_avg_sq"], self.latent.sizes, exponent)
         controller = self.controller
         if target_share < 1.0:
             controller = self._quantile_lock(config.target_sparsity * target_share)

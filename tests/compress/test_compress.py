@@ -23,6 +23,8 @@ from sterna.errors import (
     NothingToTernarise,
     TargetUnreachable,
 )
+from sterna.intake import read_checked
+from sterna.module import build_module
 
 SHORT = {"epochs": 2}
 
@@ -254,3 +256,88 @@ def test_load_gives_a_module_in_evaluation_mode(mlp, tmp_path):
     module = sterna.load(tmp_path / ARTIFACT_NAME)
     assert not module.training
     assert isinstance(module, nn.Module)
+
+
+def test_trials_meet_the_target_too(mlp, tmp_path):
+    asked = spec(target_sparsity=0.6, search={"strategy": "trials"}, budget={"epochs": 12}, tolerance=0.02)
+    events = []
+    result = compress(mlp.model, mlp.data, asked, tmp_path, on_event=events.append)
+    assert abs(result.sparsity - 0.6) < 0.0005
+    assert result.metric.drop < 0.1
+    steps = [e.step for e in events if e.kind == "progress"]
+    assert steps == sorted(steps)
+
+
+def test_a_fixed_alpha_gives_the_sparsity_that_it_gives(mlp, tmp_path):
+    fixed = [
+        compress(
+            mlp.model, mlp.data, spec(search={"strategy": "fixed", "alpha": alpha}, tolerance=0.001), tmp_path / name
+        )
+        for name, alpha in (("low", 0.2), ("high", 1.2))
+    ]
+    assert fixed[0].sparsity < fixed[1].sparsity
+    assert [result.alpha for result in fixed] == pytest.approx([0.2, 1.2], rel=1e-5)
+    assert all("TARGET_MISSED" in result.warnings and not result.target_met for result in fixed)
+
+
+def test_agreement_is_always_there(mlp, tmp_path):
+    labelled = compress(mlp.model, mlp.data, spec(budget={"epochs": 8}), tmp_path)
+    assert labelled.metric.name == "accuracy"
+    original = build_module(read_checked(mlp.model, None).network).eval()
+    with np.load(mlp.data) as arrays:
+        inputs = torch.from_numpy(arrays["eval_pixels"])
+    packed = sterna.load(tmp_path / ARTIFACT_NAME)
+    with torch.no_grad():
+        same = (packed(inputs).argmax(1) == original(inputs).argmax(1)).float().mean()
+    assert labelled.agreement == pytest.approx(float(same), abs=1e-6)
+
+
+def test_agreement_of_a_regression_is_the_explained_variance(tmp_path):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 32), nn.Tanh(), nn.Linear(32, 2))
+    model = exported(network, torch.randn(8, 4), path=tmp_path / "m.pt2")
+    x = np.random.default_rng(0).standard_normal((160, 4)).astype(np.float32)
+    target = (x[:, :2] * x[:, 2:]).astype(np.float32)
+    np.savez(tmp_path / "d.npz", input=x, target=target, eval_input=x[:40], eval_target=target[:40])
+    result = compress(model, tmp_path / "d.npz", spec(target_sparsity=0.3125, tolerance=0.01), tmp_path / "o")
+    assert result.metric.name == "mse"
+    packed = sterna.load(tmp_path / "o" / ARTIFACT_NAME)
+    with torch.no_grad():
+        wanted = network(torch.from_numpy(x[:40])).double()
+        found = torch.cat([packed(part) for part in torch.from_numpy(x[:40]).split(8)]).double()
+    residual = (wanted - found).square().sum()
+    assert result.agreement == pytest.approx(float(1 - residual / (wanted - wanted.mean()).square().sum()), abs=1e-6)
+
+
+def test_layers_of_zeros_and_layers_that_lose_everything_are_named(tmp_path):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 2))
+    with torch.no_grad():
+        network[2].weight.zero_()
+    model = exported(network, torch.randn(8, 4), path=tmp_path / "m.pt2")
+    x = np.random.default_rng(0).standard_normal((160, 4)).astype(np.float32)
+    np.savez(tmp_path / "d.npz", input=x, target=x[:, :2])
+    events = []
+    asked = spec(target_sparsity=0.998, tolerance=0.01, granularity="layer")
+    result = compress(model, tmp_path / "d.npz", asked, tmp_path / "o", on_event=events.append)
+    texts = {event.code: event.text for event in events if event.kind == "message"}
+    assert {"ZERO_WEIGHTS", "DEAD_LAYER"} <= set(result.warnings)
+    assert "2.weight" in texts["ZERO_WEIGHTS"]
+    assert "4.weight" in texts["DEAD_LAYER"]
+
+
+def test_a_layer_too_small_for_the_target_is_named(tmp_path):
+    torch.manual_seed(0)
+    model = exported(
+        nn.Sequential(nn.Linear(4, 100), nn.Tanh(), nn.Linear(100, 1, bias=False)),
+        torch.randn(8, 4),
+        path=tmp_path / "m.pt2",
+    )
+    x = np.random.default_rng(0).standard_normal((160, 4)).astype(np.float32)
+    np.savez(tmp_path / "d.npz", input=x, target=x[:, :1])
+    events = []
+    asked = spec(target_sparsity=0.502, tolerance=0.001, granularity="layer")
+    compress(model, tmp_path / "d.npz", asked, tmp_path / "o", on_event=events.append)
+    (text,) = [event.text for event in events if event.kind == "message" and event.code == "LAYER_OFF_TARGET"]
+    assert "2.weight (0.500000)" in text
+    assert "0.weight" not in text
