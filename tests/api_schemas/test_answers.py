@@ -25,7 +25,7 @@ NEWER = [
         "spec": SPEC
         | {"method": "magic", "granularity": "channel", "objective": "ranking", "exports": ["tflite", "onnx"]}
     },
-    {"spec": SPEC | {"search": {"strategy": "trials"}}},
+    {"spec": SPEC | {"search": {"strategy": "annealed"}}},
     {"spec": SPEC | {"search": {"strategy": "bisect", "alpha": 0.2, "rounds": 4}, "acceptance": {"on_miss": "ask"}}},
     {"spec": SPEC | {"teacher": "upl_x"}},
     {"result": RESULT | {"metric": {"name": "f1", "baseline": 1, "ternary": 1, "drop": 0}, "energy_j": 3}},
