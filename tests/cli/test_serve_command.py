@@ -20,7 +20,7 @@ from sterna.cli.serve_command import LOG_BYTES, STOP_S
 @contextmanager
 def serving(folder, *arguments):
     output = folder / "serve.out"
-    with output.open("wb") as stream:
+    with output.open("wb") as stream, hearing_sighup():
         process = subprocess.Popen(
             [sys.executable, "-m", "sterna.cli", "serve", "--data-dir", str(folder / "data"), *arguments],
             stdout=stream,
@@ -33,6 +33,16 @@ def serving(folder, *arguments):
         if process.poll() is None:
             process.terminate()
             process.wait(timeout=40)
+
+
+@contextmanager
+def hearing_sighup():
+    """What starts in the block is stopped by SIGHUP, even where nohup runs the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def listening(process, output):
