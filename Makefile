@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test serve check format bench lock clean
+.PHONY: demo test serve check format bench bench-method lock clean
 
 demo: $(READY) ## train a real network, send it to a service, get it back ternary
 	$(BIN)/python -m examples.demo
@@ -26,6 +26,10 @@ format: $(READY) ## put the code into its format
 
 bench: $(READY) ## sizes and speeds of the codecs
 	$(BIN)/python -m bench.artifact_codecs
+
+bench-method: $(READY) ## every method on four networks, within an hour; writes docs/bench-method.md
+	$(BIN)/python -m bench.method.datasets
+	$(BIN)/python -m bench.method
 
 lock: ## exact versions of a fresh environment → requirements.lock
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock

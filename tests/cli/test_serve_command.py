@@ -20,7 +20,7 @@ from sterna.cli.serve_command import LOG_BYTES, STOP_S
 @contextmanager
 def serving(folder, *arguments):
     output = folder / "serve.out"
-    with output.open("wb") as stream, hearing_sighup():
+    with output.open("wb") as stream, hearing_signals():
         process = subprocess.Popen(
             [sys.executable, "-m", "sterna.cli", "serve", "--data-dir", str(folder / "data"), *arguments],
             stdout=stream,
@@ -36,13 +36,14 @@ def serving(folder, *arguments):
 
 
 @contextmanager
-def hearing_sighup():
-    """What starts in the block is stopped by SIGHUP, even where nohup runs the tests."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def hearing_signals():
+    """What starts in the block hears SIGHUP and SIGINT, even where the tests run under nohup or in the background."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGHUP, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def listening(process, output):
