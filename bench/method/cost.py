@@ -2,7 +2,7 @@
 
     python -m bench.method.cost TASK plain|sca STEPS
 
-prints seconds and the growth of the resident memory in bytes, as one JSON object, from a process of its own.
+prints seconds and the greatest resident memory in bytes, as one JSON object, from a process of its own.
 """
 
 from __future__ import annotations
@@ -34,17 +34,21 @@ class Cost:
     Attributes:
         seconds: of all steps, with landing, recovery and the renewal of statistics where there are any.
         peak_bytes: greatest resident memory.
-        growth_bytes: how far that is above the memory before the first step, with torch, network and data loaded.
     """
 
     seconds: float
     peak_bytes: int
-    growth_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class CostRatio:
-    """Ternarising over plain fine-tuning: medians of pairs that ran one after the other."""
+    """Ternarising beside plain fine-tuning: medians of pairs that ran one after the other.
+
+    Attributes:
+        time: ratio of the times.
+        memory: ratio of the peaks.
+        more_bytes: difference of the peaks.
+    """
 
     task: str
     steps: int
@@ -52,7 +56,7 @@ class CostRatio:
     sca_ms_per_step: float
     time: float
     memory: float
-    memory_growth: float
+    more_bytes: float
 
 
 def compare_cost(task: str, steps: int, pairs: int) -> CostRatio:
@@ -67,7 +71,7 @@ def compare_cost(task: str, steps: int, pairs: int) -> CostRatio:
         sca_ms_per_step=1e3 * median(cost.seconds for cost in sca) / steps,
         time=median(b.seconds / a.seconds for a, b in zip(plain, sca, strict=True)),
         memory=median(b.peak_bytes / a.peak_bytes for a, b in zip(plain, sca, strict=True)),
-        memory_growth=median(b.growth_bytes / a.growth_bytes for a, b in zip(plain, sca, strict=True)),
+        more_bytes=median(b.peak_bytes - a.peak_bytes for a, b in zip(plain, sca, strict=True)),
     )
 
 
@@ -75,15 +79,14 @@ def measure(task: str, what: str, steps: int) -> Cost:
     """Do it here."""
     torch.set_num_threads(1)
     network, (samples, _) = load_trained(task), load_samples(task)
-    _plain(load_trained(task), samples, 3)  # What torch loads at the first step belongs to neither.
-    before = _peak_bytes()
+    _plain(load_trained(task), samples, 3)  # What torch loads at the first step is no part of the time.
     started = time.perf_counter()
     if what == "plain":
         _plain(network, samples, steps)
     else:
         config = TernariseConfig(target_sparsity=0.9, steps=steps)
         ternarise(network, find_ternary_layers(network), Task(samples, classification()), config)
-    return Cost(time.perf_counter() - started, _peak_bytes(), _peak_bytes() - before)
+    return Cost(time.perf_counter() - started, _peak_bytes())
 
 
 def _plain(network: nn.Module, samples: Samples, steps: int) -> None:

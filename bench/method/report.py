@@ -152,10 +152,9 @@ def _cost_section(costs: Sequence[CostRatio]) -> str:
         "## Cost",
         "",
         "`sca` and plain fine-tuning with Adam, in turn, each in a fresh process; landing, recovery and renewal of the "
-        "running statistics included. Memory is the peak of the process; growth is that above what torch, network and "
-        "data take before the first step.",
+        "running statistics included. Memory is the peak of the process, torch and data included.",
         "",
-        "| network | steps | plain, ms per step | `sca` | time | memory | growth of memory |",
+        "| network | steps | plain, ms per step | `sca` | time | memory | more, MiB |",
         _rule(6),
     ]
     for cost in costs:
@@ -165,7 +164,7 @@ def _cost_section(costs: Sequence[CostRatio]) -> str:
             f"{cost.sca_ms_per_step:.2f}",
             f"{cost.time:.2f}×",
             f"{cost.memory:.2f}×",
-            f"{cost.memory_growth:.2f}×",
+            f"{cost.more_bytes / 2**20:.0f}",
         )
         lines.append(_row(cost.task, cells))
     return "\n".join(lines)
