@@ -19,6 +19,7 @@ from api_schemas.jobs import (
     Phase,
     Progress,
     Result,
+    Sandbox,
     Search,
 )
 from api_schemas.problems import FieldProblem, Problem
@@ -51,6 +52,7 @@ __all__ = [
     "Progress",
     "ProgressPoint",
     "Result",
+    "Sandbox",
     "Search",
     "Upload",
     "UploadRequest",

@@ -26,6 +26,8 @@ LabelKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-
 LabelValue = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00-\x1f]*$")]
 Glob = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f]*$")]
 UploadId = Annotated[str, StringConstraints(pattern=r"^upl_[0-9a-f]{32}$")]
+Sandbox = Annotated[Literal["bubblewrap", "limits"], OrNewer()]
+"""What held a job's process: its own namespaces, file system and no network, or resource limits alone."""
 
 
 class Wire(BaseModel):
@@ -94,6 +96,12 @@ class JobSpec(CompressSpec):
     model: UploadId
     data: UploadId | None = None
     labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=64)
+    time_limit_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=691_200,
+        description="The longest that one attempt may run; time in the queue does not count. The service has its own.",
+    )
 
 
 class Progress(BaseModel):
@@ -187,12 +195,16 @@ class JobErrorInfo(BaseModel):
 
 
 class Job(BaseModel):
-    """How a job stands. Clients treat states and phases that they do not know as not final."""
+    """How a job stands. Clients treat states and phases that they do not know as not final.
+
+    `sandbox` is what is in force around the newest attempt that a worker took; null before the first.
+    """
 
     id: str
     state: JobState
     phase: Phase | None = None
     attempt: int
+    sandbox: Sandbox | None = None
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None

@@ -25,6 +25,7 @@ def job_of(row: Row[Any]) -> Job:
         state=row.state,
         phase=row.phase,
         attempt=row.attempt,
+        sandbox=row.sandbox,
         created_at=as_datetime(row.created_us),
         started_at=_time(row.started_us),
         finished_at=_time(row.finished_us),

@@ -28,6 +28,8 @@ JOBS = Table(
     Column("attempt", Integer, nullable=False, default=1),
     Column("lost_attempts", Integer, nullable=False, default=0),
     Column("worker_id", Text),
+    # What holds the process of the newest attempt; a queued job has had none, or a former one's.
+    Column("sandbox", Text),
     Column("claimed_us", BigInteger),
     Column("lease_until_us", BigInteger),
     # What somebody asked of the running job: NULL, 'stop' or 'cancel'.
@@ -67,6 +69,7 @@ WORKERS = Table(
     METADATA,
     Column("id", Text, primary_key=True),
     Column("capacity", Integer, nullable=False),
+    Column("sandbox", Text),
     Column("seen_us", BigInteger, nullable=False),
 )
 

@@ -22,7 +22,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, literal, null, or_, select, update
 
 from api_schemas.events import EventBody, Message, PhaseChange, ProgressPoint, StateChange
-from api_schemas.jobs import Job, JobErrorInfo, Latest, Result
+from api_schemas.jobs import Job, JobErrorInfo, Latest, Result, Sandbox
 from api_schemas.queue import JobMessage
 from sterna.errors import AttemptsExhausted
 from storage.clock import microseconds, now_us
@@ -50,8 +50,10 @@ class Lease:
 class Work(Database):
     """The part of the ledger that workers speak to."""
 
-    def claim(self, message: JobMessage, *, worker_id: str, lease_s: float) -> Lease | None:
-        """Takes the job of a message; of all who try, one succeeds.
+    def claim(
+        self, message: JobMessage, *, worker_id: str, lease_s: float, sandbox: Sandbox = "limits"
+    ) -> Lease | None:
+        """Takes the job of a message; of all who try, one succeeds. The record keeps what will hold its process.
 
         Returns:
             None when that attempt is not due: taken, finished, or the message is an old copy.
@@ -64,6 +66,7 @@ class Work(Database):
                 .values(
                     state="running",
                     worker_id=worker_id,
+                    sandbox=sandbox,
                     claimed_us=now_us(),
                     lease_until_us=now_us() + microseconds(lease_s),
                     started_us=func.coalesce(JOBS.c.started_us, now_us()),

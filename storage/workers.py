@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import func, insert, select, update
 
+from api_schemas.jobs import Sandbox
 from storage.clock import microseconds, now_us
 from storage.database import Database
 from storage.schema import WORKERS
@@ -12,9 +13,9 @@ from storage.schema import WORKERS
 class Workers(Database):
     """The part of the ledger that knows the workers."""
 
-    def beat(self, worker_id: str, *, capacity: int) -> None:
-        """Says that a worker is alive and how many jobs it takes at a time."""
-        seen = {"capacity": capacity, "seen_us": now_us()}
+    def beat(self, worker_id: str, *, capacity: int, sandbox: Sandbox = "limits") -> None:
+        """Says that a worker is alive, how many jobs it takes at a time and what holds their processes."""
+        seen = {"capacity": capacity, "sandbox": sandbox, "seen_us": now_us()}
         with self.write() as connection:
             known = connection.execute(update(WORKERS).where(WORKERS.c.id == worker_id).values(seen))
             if known.rowcount == 0:

@@ -12,6 +12,7 @@ lease is lost or when the worker shuts down. It never imports torch and never op
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import threading
 import time
@@ -119,6 +120,7 @@ class _Watch:
     def __init__(self, supervisor: Supervisor, lease: Lease, keeper: LeaseKeeper, folder: WorkFolder) -> None:
         self._supervisor = supervisor
         self._limits = supervisor.limits
+        self._wall_s = min(supervisor.limits.wall_s, lease.job.spec.time_limit_s or math.inf)
         self._lease = lease
         self._keeper = keeper
         self._folder = folder
@@ -211,10 +213,10 @@ class _Watch:
 
     def _check_limits(self) -> None:
         now = time.monotonic()
-        if now - self._began > self._limits.wall_s:
+        if now - self._began > self._wall_s:
             raise TimeLimit(
-                f"the job ran longer than the {self._limits.wall_s:g} s that one attempt may take",
-                hint="Set `budget.seconds` below that limit.",
+                f"the job ran longer than the {self._wall_s:g} s that one attempt may take",
+                hint="Set `budget.seconds` below that limit, or raise `time_limit_s` where the job has set it.",
             )
         if now - self._last_word > self._limits.silence_s:
             raise TimeLimit(

@@ -23,7 +23,7 @@ LOG_NAME = "runner.log"
 LOG_BYTES = 16 * 2**20
 _KEPT_BYTES = 2**16
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_NOT_THE_RUNNERS_OWN = ("model", "data", "labels")
+_NOT_THE_RUNNERS_OWN = ("model", "data", "labels", "time_limit_s")
 
 
 class WorkFolder:

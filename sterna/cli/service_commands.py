@@ -31,13 +31,20 @@ def submit_command(  # noqa: PLR0913, PLR0917  a command's flags are its paramet
     label: Annotated[
         list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="To find the job by. Repeatable.")
     ] = None,
+    time_limit_s: Annotated[
+        float | None,
+        typer.Option(
+            "--time-limit", metavar="SECONDS", help="Fail the job if an attempt runs longer; waiting is free."
+        ),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end, as `sterna wait` does.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Send a model to a service and print the job's id."""
     labels = dict(_label(text) for text in label or ())
     with service_client() as client:
-        job = client.submit(model, data, flags.spec(), labels=labels)
+        spec = flags.spec().model_dump(mode="json") | {"time_limit_s": time_limit_s}
+        job = client.submit(model, data, spec, labels=labels)
         if wait:
             stderr_console().print(job.id)
             _wait_and_report(client, job.id, None, as_json=as_json)

@@ -26,7 +26,7 @@ def test_many_open_a_new_database_at_once(url):
 def test_a_failed_block_changes_nothing(ledger):
     def half_done() -> None:
         with ledger.write() as connection:
-            connection.exec_driver_sql("INSERT INTO workers VALUES ('w', 1, 9000000000000000)")
+            connection.exec_driver_sql("INSERT INTO workers (id, capacity, seen_us) VALUES ('w', 1, 9000000000000000)")
             raise RuntimeError("half-way")
 
     with pytest.raises(RuntimeError):

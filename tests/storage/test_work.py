@@ -14,6 +14,17 @@ from sterna.errors import Conflict
 OOPS = JobErrorInfo(code="OUT_OF_MEMORY", message="no room", hint="send less")
 
 
+def test_the_record_says_what_holds_the_newest_attempt(desk, ledger):
+    job = desk.submit()
+    assert job.sandbox is None
+    first = ledger.claim(desk.message(job), worker_id="w", lease_s=60, sandbox="bubblewrap")
+    assert (first.job.sandbox, ledger.job(job.id).sandbox) == ("bubblewrap", "bubblewrap")
+    ledger.release(first)
+    again = JobMessage(job_id=job.id, attempt=2)
+    ledger.claim(again, worker_id="v", lease_s=60, sandbox="limits")
+    assert ledger.job(job.id).sandbox == "limits"
+
+
 def test_one_of_many_threads_gets_the_job(desk, ledger):
     for _ in range(5):
         job, barrier = desk.submit(), Barrier(8)

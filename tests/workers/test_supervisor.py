@@ -98,6 +98,18 @@ def test_a_hung_runner_is_ended_even_when_it_ignores_sigterm(desk, is_running, l
     assert not is_running(int((desk.work_root / "pid").read_text()))
 
 
+def test_a_job_has_its_own_time_limit_and_the_queue_does_not_count(desk):
+    message = desk.submit(time_limit_s=0.5)
+    time.sleep(0.6)
+    assert desk.supervisor("hang").run(desk.claim(message)) == "failed"
+
+    error = desk.ledger.job(message.job_id).error
+    assert (error.code, "longer than the 0.5 s" in error.message) == ("TIME_LIMIT", True)
+    patient = desk.submit(time_limit_s=15)
+    time.sleep(0.6)
+    assert desk.supervisor("succeed").run(desk.claim(patient)) == "succeeded"
+
+
 def test_kill_9_of_the_runner_fails_the_job(desk, in_thread, eventually):
     message = desk.submit()
     running = in_thread(desk.supervisor("hang"), desk.claim(message))
