@@ -15,6 +15,7 @@ from starlette.responses import StreamingResponse
 
 from api_schemas.jobs import TERMINAL_STATES, ArtifactList, ArtifactRef
 from service.backends import Backends, TheBackends
+from service.callers import Caller, TheCaller
 from service.conditional import ByteRange, RangeNotSatisfiable, matches, requested_range
 from service.documents import binary
 from service.jobs import LOOK_AGAIN_S
@@ -26,16 +27,16 @@ router = APIRouter(prefix="/v1/jobs/{job_id}/artifacts", tags=["artifacts"])
 
 
 @router.get("")
-async def list_artifacts(job_id: str, backends: TheBackends) -> ArtifactList:
+async def list_artifacts(job_id: str, backends: TheBackends, caller: TheCaller) -> ArtifactList:
     """The files of a job that has ended: 409 before, an empty list when it failed or was cancelled."""
-    artifacts = await run_in_threadpool(_artifacts, backends, job_id)
+    artifacts = await run_in_threadpool(_artifacts, backends, job_id, caller)
     return ArtifactList(artifacts=tuple(linked_artifact(job_id, artifact) for artifact in artifacts))
 
 
 @router.get("/{name}", response_class=StreamingResponse, responses=binary("The file, or the part asked for."))
-async def download(job_id: str, name: str, request: Request, backends: TheBackends) -> Response:
+async def download(job_id: str, name: str, request: Request, backends: TheBackends, caller: TheCaller) -> Response:
     """One file. Takes `Range`, `If-Range` and `If-None-Match`."""
-    artifact = await run_in_threadpool(_artifact, backends, job_id, name)
+    artifact = await run_in_threadpool(_artifact, backends, job_id, name, caller)
     headers = _headers(artifact)
     if (known := request.headers.get("if-none-match")) is not None and matches(known, headers["ETag"]):
         return Response(status_code=304, headers=headers)
@@ -52,9 +53,9 @@ async def download(job_id: str, name: str, request: Request, backends: TheBacken
 
 
 @router.head("/{name}", include_in_schema=False)
-async def describe(job_id: str, name: str, request: Request, backends: TheBackends) -> Response:
+async def describe(job_id: str, name: str, request: Request, backends: TheBackends, caller: TheCaller) -> Response:
     """The headers of the whole file."""
-    artifact = await run_in_threadpool(_artifact, backends, job_id, name)
+    artifact = await run_in_threadpool(_artifact, backends, job_id, name, caller)
     headers = _headers(artifact)
     if (known := request.headers.get("if-none-match")) is not None and matches(known, headers["ETag"]):
         return Response(status_code=304, headers=headers)
@@ -62,8 +63,8 @@ async def describe(job_id: str, name: str, request: Request, backends: TheBacken
     return Response(headers=headers, media_type=artifact.media_type)
 
 
-def _artifacts(backends: Backends, job_id: str) -> tuple[ArtifactRef, ...]:
-    job = backends.ledger.job(job_id)
+def _artifacts(backends: Backends, job_id: str, caller: Caller) -> tuple[ArtifactRef, ...]:
+    job = backends.ledger.job(job_id, tenant=caller.tenant)
     if job.state not in TERMINAL_STATES:
         raise HttpRefusal(
             409,
@@ -74,8 +75,8 @@ def _artifacts(backends: Backends, job_id: str) -> tuple[ArtifactRef, ...]:
     return () if job.result is None else job.result.artifacts
 
 
-def _artifact(backends: Backends, job_id: str, name: str) -> ArtifactRef:
-    artifacts = _artifacts(backends, job_id)
+def _artifact(backends: Backends, job_id: str, name: str, caller: Caller) -> ArtifactRef:
+    artifacts = _artifacts(backends, job_id, caller)
     for artifact in artifacts:
         if artifact.name == name:
             if not backends.blobs.has(artifact.sha256):

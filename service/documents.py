@@ -46,6 +46,15 @@ def binary(description: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": description, "content": {"application/octet-stream": {}}}}
 
 
+def event_media() -> dict[int | str, dict[str, Any]]:
+    """A list of events, or a stream of them."""
+    stream = {"schema": {"type": "string", "description": "Server-sent events; `data` is an Event."}}
+    return {
+        200: {"description": "Events.", "content": {"text/event-stream": stream}},
+        204: {"description": "A stream that was opened again after its end."},
+    }
+
+
 def _inlined(node: Any, parts: dict[str, Any]) -> Any:  # noqa: ANN401 - any JSON
     if isinstance(node, list):
         return [_inlined(item, parts) for item in node]

@@ -155,7 +155,8 @@ async def _on_sterna_error(request: Request, error: Exception) -> Response:
     status = next((status for kind, status in STATUS_OF if isinstance(error, kind)), 500)
     if status == 500:
         return await _on_fault(request, error)
-    headers = {"Retry-After": RETRY_AFTER_S} if status in {429, 503} else {}
+    later = status in {429, 503} or isinstance(error, errors.RequestInProgress)
+    headers = {"Retry-After": RETRY_AFTER_S} if later else {}
     problem = new_problem(status, error.detail, hint=error.hint, code=error.code)
     return problem_response(request, problem, headers=headers)
 

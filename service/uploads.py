@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from api_schemas.uploads import Inspection, Upload, UploadRequest
 from service.backends import Backends, TheBackends
 from service.bodies import read_json, save_body
+from service.callers import Caller, TheCaller
 from service.documents import json_body
 from service.preflight import inspect_blob
 from service.problems import HttpRefusal
@@ -28,25 +29,25 @@ PartNumber = Annotated[int, Path(ge=0, lt=2**31)]
 
 
 @router.post("", status_code=201, openapi_extra=json_body(UploadRequest))
-async def create_upload(request: Request, response: Response, backends: TheBackends) -> Upload:
+async def create_upload(request: Request, response: Response, backends: TheBackends, caller: TheCaller) -> Upload:
     """Begin an upload. 200 instead of 201 when the content is known and nothing needs to be sent."""
     wanted = await read_json(request, UploadRequest, most_bytes=backends.settings.max_json_bytes)
-    upload = await run_in_threadpool(_create, backends, wanted)
+    upload = await run_in_threadpool(_create, backends, wanted, caller)
     response.status_code = 200 if upload.complete else 201
     response.headers["Location"] = f"/v1/uploads/{upload.id}"
     return upload
 
 
 @router.get("/{upload_id}")
-async def get_upload(upload_id: str, backends: TheBackends) -> Upload:
+async def get_upload(upload_id: str, backends: TheBackends, caller: TheCaller) -> Upload:
     """How an upload stands; `missing_parts` is what to send after an interruption."""
-    return await run_in_threadpool(backends.ledger.upload, upload_id)
+    return await run_in_threadpool(backends.ledger.upload, upload_id, tenant=caller.tenant)
 
 
 @router.put("/{upload_id}/parts/{n}")
-async def put_part(upload_id: str, n: PartNumber, request: Request, backends: TheBackends) -> Upload:
+async def put_part(upload_id: str, n: PartNumber, request: Request, backends: TheBackends, caller: TheCaller) -> Upload:
     """Send one part: exactly `part_bytes` bytes, the last part what is left. Sending it again replaces it."""
-    upload = await run_in_threadpool(backends.ledger.upload, upload_id)
+    upload = await run_in_threadpool(backends.ledger.upload, upload_id, tenant=caller.tenant)
     if upload.complete:
         raise Conflict(f"upload {upload_id} is complete", hint="nothing needs to be sent")
     expected = part_size(upload, n)
@@ -57,36 +58,39 @@ async def put_part(upload_id: str, n: PartNumber, request: Request, backends: Th
         if received != expected:
             raise InvalidSpec(f"part {n} has {received} bytes, it must have {expected}", hint=hint)
         await run_in_threadpool(backends.blobs.put_part, upload_id, n, path)
-    return await run_in_threadpool(backends.ledger.mark_part, upload_id, n)
+    return await run_in_threadpool(backends.ledger.mark_part, upload_id, n, tenant=caller.tenant)
 
 
 @router.post("/{upload_id}/complete")
-async def complete_upload(upload_id: str, backends: TheBackends) -> Upload:
+async def complete_upload(upload_id: str, backends: TheBackends, caller: TheCaller) -> Upload:
     """Join the parts and check the sha-256 that was promised. Completing twice is completing once."""
-    return await run_in_threadpool(_complete, backends, upload_id)
+    return await run_in_threadpool(_complete, backends, upload_id, caller)
 
 
 @router.get("/{upload_id}/inspection")
-async def inspect_upload(upload_id: str, backends: TheBackends) -> Inspection:
+async def inspect_upload(upload_id: str, backends: TheBackends, caller: TheCaller) -> Inspection:
     """What the model is made of and which of its layers can be made ternary."""
-    sha256 = await run_in_threadpool(backends.ledger.upload_sha256, upload_id)
+    sha256 = await run_in_threadpool(backends.ledger.upload_sha256, upload_id, tenant=caller.tenant)
     return await inspect_blob(backends, sha256)
 
 
-def _create(backends: Backends, wanted: UploadRequest) -> Upload:
-    settings = backends.settings
+def _create(backends: Backends, wanted: UploadRequest, caller: Caller) -> Upload:
+    settings, ledger = backends.settings, backends.ledger
     if wanted.bytes > settings.max_upload_bytes:
         raise HttpRefusal(413, f"{wanted.bytes} bytes are more than the {settings.max_upload_bytes} that are taken")
-    known = backends.blobs.has(wanted.sha256)
+    # Pinned before it is looked for: from here on it is not collected until the upload refers to it.
+    ledger.pin(wanted.sha256)
+    known = ledger.knows_content(wanted.sha256, tenant=caller.tenant) and backends.blobs.has(wanted.sha256)
     if known and (size := backends.blobs.size(wanted.sha256)) != wanted.bytes:
         raise InvalidSpec(
             f"the content with that sha-256 has {size} bytes, not {wanted.bytes}", hint="hash the file again"
         )
-    return backends.ledger.create_upload(wanted, part_bytes=settings.part_bytes, complete=known)
+    return ledger.create_upload(wanted, part_bytes=settings.part_bytes, complete=known, tenant=caller.tenant)
 
 
-def _complete(backends: Backends, upload_id: str) -> Upload:
-    upload = backends.ledger.upload(upload_id)
+def _complete(backends: Backends, upload_id: str, caller: Caller) -> Upload:
+    ledger, blobs = backends.ledger, backends.blobs
+    upload = ledger.upload(upload_id, tenant=caller.tenant)
     if upload.complete:
         return upload
     if upload.missing_parts:
@@ -95,19 +99,20 @@ def _complete(backends: Backends, upload_id: str) -> Upload:
             f"{len(upload.missing_parts)} parts of upload {upload_id} are missing: {some}",
             hint="send the missing parts, then complete it again",
         )
+    ledger.pin(upload.sha256)
     try:
-        found = backends.blobs.compose(upload_id, part_numbers(upload), sha256=upload.sha256)
+        found = blobs.compose(upload_id, part_numbers(upload), sha256=upload.sha256)
     except NotFound:
         # Somebody else may have completed it meanwhile, and dropped the parts.
-        if (upload := backends.ledger.upload(upload_id)).complete:
+        if (upload := ledger.upload(upload_id, tenant=caller.tenant)).complete:
             return upload
         raise
     if found != upload.sha256:
-        backends.ledger.forget_parts(upload_id)
+        ledger.forget_parts(upload_id)
         raise UploadDigestMismatch(
             f"the parts have the sha-256 {found}, promised was {upload.sha256}",
             hint="all parts count as missing again: send them once more, or begin a new upload",
         )
-    finished = backends.ledger.finish_upload(upload_id)
-    backends.blobs.drop_parts(upload_id, part_numbers(upload))
+    finished = ledger.finish_upload(upload_id, tenant=caller.tenant)
+    blobs.drop_parts(upload_id, part_numbers(upload))
     return finished

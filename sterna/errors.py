@@ -2,6 +2,7 @@
 
     SternaError
     ├── InvalidSpec                the request itself is wrong                     exit 2   HTTP 422
+    │   └── IdempotencyKeyReused     one key, two payloads
     ├── InputError                 a file is wrong                                 exit 7   HTTP 422
     │   ├── UnsupportedFormat        not a format that is read; how to export one that is
     │   ├── ModelCorrupt             truncated, not JSON, a missing or lying member
@@ -31,6 +32,7 @@
     ├── WaitTimeout                the client's patience ended, the job goes on    exit 5
     ├── AccessDenied, QuotaExceeded                                                exit 6   HTTP 401/403, 429
     ├── NotFound, Conflict         no such thing, or not in this state             exit 2   HTTP 404, 409
+    │   └── RequestInProgress        the same request is being handled
     └── ServiceUnavailable         the service does not answer                     exit 3   HTTP 503
 
 `str(error)` says what was found and what is allowed; `error.hint` says what to do. `error.code` is stable and is what
@@ -263,6 +265,12 @@ class QuotaExceeded(SternaError):
     exit_code = 6
 
 
+class IdempotencyKeyReused(InvalidSpec):
+    """The Idempotency-Key of the request came with another payload before."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+
 class NotFound(SternaError):
     """There is no such thing."""
 
@@ -275,6 +283,12 @@ class Conflict(SternaError):
 
     code = "CONFLICT"
     exit_code = 2
+
+
+class RequestInProgress(Conflict):
+    """The same request is being handled; its answer is not there yet."""
+
+    code = "REQUEST_IN_PROGRESS"
 
 
 class ServiceUnavailable(SternaError):

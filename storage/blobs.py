@@ -135,6 +135,13 @@ class BlobStore:
             self.fetch(sha256, path)
             yield path
 
+    def delete(self, sha256: str) -> None:
+        """Removes a blob; one that is not there is gone already."""
+        try:
+            obstore.delete(self._store, _key(sha256))
+        except FileNotFoundError:
+            return
+
     def put_part(self, upload_id: str, n: int, path: Path) -> None:
         """Stores part `n` of an upload in place of any that was there."""
         obstore.put(self._store, _part_key(upload_id, n), path, chunk_size=_WRITE_BYTES, max_concurrency=2)

@@ -1,91 +1,91 @@
-"""Jobs as those who send them see them: submit, look, list, read events, ask for an end."""
+"""Jobs as those who sent them see them: look, list, read events and logs, ask for an end."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import re
-import uuid
-from typing import Literal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
 
-from sqlalchemy import Connection, and_, case, exists, func, insert, null, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, null, or_, select, update
 
 from api_schemas.events import EventList, StateChange
-from api_schemas.jobs import TERMINAL_STATES, Job, JobList, JobSpec, JobState
+from api_schemas.jobs import TERMINAL_STATES, Job, JobList
 from sterna.errors import Conflict, InvalidSpec, NotFound
 from storage.clock import now_us
 from storage.database import Database
-from storage.records import append_events, event_of, job_of
-from storage.schema import EVENTS, JOB_LABELS, JOBS
+from storage.records import append_events, event_of, find_job, job_of, no_such_job, owned_job
+from storage.schema import EVENTS, JOB_LABELS, JOB_LOGS, JOBS, LOCAL
 
-_JOB_ID = re.compile(r"job_[0-9a-f]{32}")
 _PAGE_MARK = re.compile(r"([0-9]{1,18})\.(job_[0-9a-f]{32})")
 
 
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs are wanted.
+
+    Attributes:
+        states: in any of these; empty: in whatever state.
+        labels: that carry all of these.
+    """
+
+    states: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+EVERY_JOB: Final = JobFilter()
+
+
 class Jobs(Database):
-    """The part of the ledger that the service speaks to."""
+    """The part of the ledger that those who sent a job ask."""
 
-    def submit(self, spec: JobSpec) -> Job:
-        """Writes down a new job: queued, first attempt.
-
-        Its message counts as sent, so that the outbox speaks up only when whoever submits fails to send it.
-        """
-        job_id = f"job_{uuid.uuid4().hex}"
-        with self.write() as connection:
-            at_us = connection.execute(select(now_us())).scalar_one()
-            connection.execute(
-                insert(JOBS).values(
-                    id=job_id,
-                    state="queued",
-                    spec=spec.model_dump_json(),
-                    created_us=at_us,
-                    sent_us=at_us,
-                    last_event=1,
-                )
-            )
-            labels = [{"job_id": job_id, "key": key, "value": value} for key, value in spec.labels.items()]
-            if labels:
-                connection.execute(insert(JOB_LABELS), labels)
-            queued = StateChange(state="queued", attempt=1)
-            append_events(connection, job_id, [queued], last_event=1, at_us=at_us)
-            return _find(connection, job_id)
-
-    def job(self, job_id: str) -> Job:
+    def job(self, job_id: str, *, tenant: str = LOCAL) -> Job:
         """How a job stands.
 
         Raises:
-            NotFound: there is no such job.
+            NotFound: the tenant has no such job.
         """
         with self.read() as connection:
-            return _find(connection, job_id)
+            return find_job(connection, job_id, tenant)
+
+    def log(self, job_id: str, *, attempt: int | None = None, tenant: str = LOCAL) -> tuple[int, str]:
+        """The end of what the runner of an attempt wrote to its log; of the newest that has one, where none is named.
+
+        Returns:
+            The attempt and the text.
+
+        Raises:
+            NotFound: the tenant has no such job, or no log of it is there.
+        """
+        query = select(JOB_LOGS).where(JOB_LOGS.c.job_id == job_id).order_by(JOB_LOGS.c.attempt.desc()).limit(1)
+        if attempt is not None:
+            query = query.where(JOB_LOGS.c.attempt == attempt)
+        with self.read() as connection:
+            find_job(connection, job_id, tenant)
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            which = "" if attempt is None else f" of attempt {attempt}"
+            raise NotFound(f"job {job_id} has no log{which}", hint="there is one once a runner has begun to work on it")
+        return row.attempt, row.text
 
     def jobs(
-        self,
-        *,
-        state: JobState | None = None,
-        label: tuple[str, str] | None = None,
-        page_size: int = 50,
-        page_token: str = "",
+        self, wanted: JobFilter = EVERY_JOB, *, page_size: int = 50, page_token: str = "", tenant: str = LOCAL
     ) -> JobList:
-        """A page of jobs, newest first.
+        """A page of a tenant's jobs, newest first.
 
         Args:
-            state: only jobs in this state.
-            label: only jobs that carry this label, key and value.
+            wanted: which of them.
             page_size: at most so many.
             page_token: `next_page_token` of the page before; jobs submitted since then do not shift the pages.
+            tenant: whose.
 
         Raises:
             InvalidSpec: the token is none of ours.
         """
-        query = select(JOBS).order_by(JOBS.c.created_us.desc(), JOBS.c.id.desc()).limit(page_size + 1)
-        if state is not None:
-            query = query.where(JOBS.c.state == state)
-        if label is not None:
-            carried = and_(
-                JOB_LABELS.c.job_id == JOBS.c.id, JOB_LABELS.c.key == label[0], JOB_LABELS.c.value == label[1]
-            )
-            query = query.where(exists().where(carried))
+        query = select(JOBS).where(JOBS.c.tenant == tenant, *_conditions(wanted))
+        query = query.order_by(JOBS.c.created_us.desc(), JOBS.c.id.desc()).limit(page_size + 1)
         if page_token:
             created_us, job_id = _read_token(page_token)
             same_time = and_(JOBS.c.created_us == created_us, JOBS.c.id < job_id)
@@ -97,24 +97,24 @@ class Jobs(Database):
         next_page_token = _token(page[-1].created_us, page[-1].id) if more else ""
         return JobList(jobs=tuple(job_of(row) for row in page), next_page_token=next_page_token)
 
-    def events(self, job_id: str, *, after: int = 0, limit: int = 1000) -> EventList:
+    def events(self, job_id: str, *, after: int = 0, limit: int = 1000, tenant: str = LOCAL) -> EventList:
         """What happened to a job after the event numbered `after`, oldest first.
 
         Raises:
-            NotFound: there is no such job.
+            NotFound: the tenant has no such job.
         """
         with self.read() as connection:
             job = connection.execute(
-                select(JOBS.c.state, JOBS.c.last_event).where(JOBS.c.id == _checked(job_id))
+                select(JOBS.c.state, JOBS.c.last_event).where(owned_job(job_id, tenant))
             ).one_or_none()
             if job is None:
-                raise _no_such(job_id)
+                raise no_such_job(job_id)
             query = select(EVENTS).where(EVENTS.c.job_id == job_id, EVENTS.c.id > after).order_by(EVENTS.c.id)
             events = tuple(event_of(row) for row in connection.execute(query.limit(limit)))
         newest = events[-1].id if events else after
         return EventList(events=events, final=job.state in TERMINAL_STATES and newest >= job.last_event)
 
-    def request(self, job_id: str, order: Literal["cancel", "stop"]) -> Job:
+    def request(self, job_id: str, order: Literal["cancel", "stop"], *, tenant: str = LOCAL) -> Job:
         """Asks for a job to be thrown away, or to finish now with the best so far.
 
         A queued job is cancelled at once. A running one is told through its worker, so it goes on running for a
@@ -125,8 +125,9 @@ class Jobs(Database):
             Conflict: it has ended, or it has not started and has nothing yet that a stop could keep.
         """
         with self.write() as connection:
-            done = _cancel(connection, job_id) if order == "cancel" else _stop(connection, job_id)
-            job = _find(connection, job_id)
+            whose = owned_job(job_id, tenant)
+            done = _cancel(connection, whose) if order == "cancel" else _stop(connection, whose)
+            job = find_job(connection, job_id, tenant)
         if done:
             return job
         if job.state in TERMINAL_STATES:
@@ -140,47 +141,36 @@ class Jobs(Database):
         )
 
 
-def _cancel(connection: Connection, job_id: str) -> bool:
+def _conditions(wanted: JobFilter) -> Iterator[ColumnElement[bool]]:
+    if wanted.states:
+        yield JOBS.c.state.in_(wanted.states)
+    for key, value in wanted.labels:
+        yield exists().where(JOB_LABELS.c.job_id == JOBS.c.id, JOB_LABELS.c.key == key, JOB_LABELS.c.value == value)
+
+
+def _cancel(connection: Connection, whose: ColumnElement[bool]) -> bool:
     at_once = JOBS.c.state == "queued"
     row = connection.execute(
         update(JOBS)
-        .where(JOBS.c.id == _checked(job_id), JOBS.c.state.in_(("queued", "running")))
+        .where(whose, JOBS.c.state.in_(("queued", "running")))
         .values(
             state=case((at_once, "cancelled"), else_=JOBS.c.state),
             requested=case((at_once, null()), else_="cancel"),
             finished_us=case((at_once, now_us()), else_=null()),
             last_event=JOBS.c.last_event + case((at_once, 1), else_=0),
         )
-        .returning(JOBS.c.state, JOBS.c.attempt, JOBS.c.last_event, now_us().label("at_us"))
+        .returning(JOBS.c.id, JOBS.c.state, JOBS.c.attempt, JOBS.c.last_event, now_us().label("at_us"))
     ).one_or_none()
     if row is not None and row.state == "cancelled":
         cancelled = StateChange(state="cancelled", attempt=row.attempt)
-        append_events(connection, job_id, [cancelled], last_event=row.last_event, at_us=row.at_us)
+        append_events(connection, row.id, [cancelled], last_event=row.last_event, at_us=row.at_us)
     return row is not None
 
 
-def _stop(connection: Connection, job_id: str) -> bool:
+def _stop(connection: Connection, whose: ColumnElement[bool]) -> bool:
     asked = func.coalesce(JOBS.c.requested, "stop")
-    running = and_(JOBS.c.id == _checked(job_id), JOBS.c.state == "running")
+    running = and_(whose, JOBS.c.state == "running")
     return connection.execute(update(JOBS).where(running).values(requested=asked)).rowcount == 1
-
-
-def _find(connection: Connection, job_id: str) -> Job:
-    row = connection.execute(select(JOBS).where(JOBS.c.id == _checked(job_id))).one_or_none()
-    if row is None:
-        raise _no_such(job_id)
-    return job_of(row)
-
-
-def _checked(job_id: str) -> str:
-    """The id itself; a string that cannot be one never reaches the database."""
-    if not _JOB_ID.fullmatch(job_id):
-        raise _no_such(job_id)
-    return job_id
-
-
-def _no_such(job_id: str) -> NotFound:
-    return NotFound(f"there is no job {job_id[:80]!r}", hint="list the jobs to see which there are")
 
 
 def _token(created_us: int, job_id: str) -> str:

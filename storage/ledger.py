@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from storage.collection import Collection
 from storage.jobs import Jobs
+from storage.once import Once
+from storage.submissions import Submissions
 from storage.uploads import Uploads
 from storage.work import Work
 from storage.workers import Workers
 
 
-class Ledger(Jobs, Work, Workers, Uploads):
+class Ledger(Jobs, Submissions, Once, Work, Workers, Uploads, Collection):
     """Everything of the ledger on one database: `Ledger.open(url)`. Its parts are the classes that it joins."""

@@ -1,20 +1,51 @@
-"""From rows to the wire contract and back: how a job and its events are read and written."""
+"""From rows to the wire contract and back: how a job and its events are found, read and written."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Row, insert
+from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select
 
 from api_schemas.events import Event, EventBody
 from api_schemas.jobs import Job, JobErrorInfo, JobSpec, Latest, Progress, Result
+from sterna.errors import NotFound
 from storage.clock import as_datetime
-from storage.schema import EVENTS
+from storage.schema import EVENTS, JOBS
 
+_JOB_ID = re.compile(r"job_[0-9a-f]{32}")
 _EVENT_BODY: TypeAdapter[EventBody] = TypeAdapter(EventBody)
+
+
+def find_job(connection: Connection, job_id: str, tenant: str) -> Job:
+    """A tenant's job.
+
+    Raises:
+        NotFound: there is none, or it is another tenant's, which is the same to whoever asks.
+    """
+    row = connection.execute(select(JOBS).where(owned_job(job_id, tenant))).one_or_none()
+    if row is None:
+        raise no_such_job(job_id)
+    return job_of(row)
+
+
+def owned_job(job_id: str, tenant: str) -> ColumnElement[bool]:
+    """The condition on a row of `JOBS`; a string that cannot be an id never reaches the database.
+
+    Raises:
+        NotFound: it cannot be one.
+    """
+    if not _JOB_ID.fullmatch(job_id):
+        raise no_such_job(job_id)
+    return and_(JOBS.c.id == job_id, JOBS.c.tenant == tenant)
+
+
+def no_such_job(job_id: str) -> NotFound:
+    """What to raise for an id that names no job of the tenant."""
+    return NotFound(f"there is no job {job_id[:80]!r}", hint="list the jobs to see which there are")
 
 
 def job_of(row: Row[Any]) -> Job:

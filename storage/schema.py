@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, MetaData, Table, Text
 
 METADATA = MetaData()
+
+LOCAL: Final = "local"
+"""The tenant of an installation that asks for no keys. Everything belongs to one tenant; others cannot see it."""
 
 JOBS = Table(
     "jobs",
     METADATA,
     Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("phase", Text),
     Column("spec", Text, nullable=False),
@@ -42,7 +48,7 @@ JOBS = Table(
     CheckConstraint("requested IN ('stop', 'cancel')", name="jobs_requested"),
     CheckConstraint("(state = 'running') = (worker_id IS NOT NULL)", name="jobs_running_has_worker"),
     CheckConstraint("(state = 'succeeded') = (result IS NOT NULL)", name="jobs_succeeded_has_result"),
-    Index("jobs_newest", "created_us", "id"),
+    Index("jobs_newest", "tenant", "created_us", "id"),
     Index("jobs_by_state", "state", "created_us", "id"),
 )
 
@@ -64,6 +70,55 @@ EVENTS = Table(
     Column("body", Text, nullable=False),
 )
 
+# The content that a job holds on to: what it works on, and the files that came out.
+JOB_BLOBS = Table(
+    "job_blobs",
+    METADATA,
+    Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("sha256", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("upload_id", Text),
+    CheckConstraint("role IN ('model', 'data', 'artifact')", name="job_blobs_role"),
+    Index("job_blobs_by_content", "sha256"),
+    Index("job_blobs_by_upload", "upload_id"),
+)
+
+# The end of what each attempt's runner wrote to its log.
+JOB_LOGS = Table(
+    "job_logs",
+    METADATA,
+    Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("text", Text, nullable=False),
+)
+
+# Content that may be in the blob store. Who is about to rely on one pins it first; storage/collection.py says why.
+BLOBS = Table(
+    "blobs",
+    METADATA,
+    Column("sha256", Text, primary_key=True),
+    Column("pinned_us", BigInteger, nullable=False),
+    Index("blobs_oldest", "pinned_us"),
+)
+
+# Requests that carried an Idempotency-Key. `location` and `body` are NULL while one is being handled.
+ONCE = Table(
+    "once",
+    METADATA,
+    Column("tenant", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("held_until_us", BigInteger, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("location", Text),
+    Column("body", Text),
+    Index("once_oldest", "created_us"),
+)
+
 WORKERS = Table(
     "workers",
     METADATA,
@@ -77,12 +132,15 @@ UPLOADS = Table(
     "uploads",
     METADATA,
     Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
     Column("filename", Text, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("sha256", Text, nullable=False),
     Column("part_bytes", BigInteger, nullable=False),
     Column("complete", Boolean, nullable=False),
     Column("created_us", BigInteger, nullable=False),
+    Index("uploads_by_content", "sha256"),
+    Index("uploads_by_tenant", "tenant", "created_us"),
 )
 
 UPLOAD_PARTS = Table(

@@ -45,6 +45,14 @@ class Settings(BaseSettings):
         default=7 * 86_400, gt=0, description="What was left behind is removed after this time; an upload is given it."
     )
 
+    keep_jobs_s: float | None = Field(
+        default=None, gt=0, description="Jobs that ended longer ago are deleted with their files; unset: never."
+    )
+    blob_grace_s: float = Field(
+        default=3600, ge=0, description="Content that nothing refers to stays so long: somebody may be about to."
+    )
+    idempotency_s: float = Field(default=86_400, gt=0, description="How long an Idempotency-Key is remembered.")
+
     part_bytes: int = Field(default=16 * MIB, ge=1)
     max_upload_bytes: int = Field(default=16_384 * MIB, ge=1)
     max_multipart_bytes: int = Field(default=256 * MIB, ge=1)

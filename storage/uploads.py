@@ -6,13 +6,13 @@ import re
 import uuid
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, exists, insert, or_, select, update
 
 from api_schemas.uploads import Upload, UploadRequest
 from sterna.errors import Conflict, InvalidSpec, NotFound
 from storage.clock import microseconds, now_us
 from storage.database import Database
-from storage.schema import UPLOAD_PARTS, UPLOADS
+from storage.schema import JOB_BLOBS, JOBS, LOCAL, UPLOAD_PARTS, UPLOADS
 
 _UPLOAD_ID = re.compile(r"upl_[0-9a-f]{32}")
 
@@ -20,48 +20,68 @@ _UPLOAD_ID = re.compile(r"upl_[0-9a-f]{32}")
 class Uploads(Database):
     """The part of the ledger that knows the uploads."""
 
-    def create_upload(self, request: UploadRequest, *, part_bytes: int, complete: bool = False) -> Upload:
+    def create_upload(
+        self, request: UploadRequest, *, part_bytes: int, complete: bool = False, tenant: str = LOCAL
+    ) -> Upload:
         """Begins an upload.
 
         Args:
             request: what is going to be sent.
             part_bytes: size of every part but the last.
             complete: the blob store has that content already, so nothing needs to be sent.
+            tenant: whose it is.
         """
         upload_id = f"upl_{uuid.uuid4().hex}"
-        row = {"id": upload_id, "part_bytes": part_bytes, "complete": complete, "created_us": now_us()}
+        row = {
+            "id": upload_id,
+            "part_bytes": part_bytes,
+            "complete": complete,
+            "created_us": now_us(),
+            "tenant": tenant,
+        }
         with self.write() as connection:
             connection.execute(insert(UPLOADS).values(**request.model_dump(), **row))
-            return _find(connection, upload_id)
+            return _find(connection, upload_id, tenant)
 
-    def upload(self, upload_id: str) -> Upload:
+    def upload(self, upload_id: str, *, tenant: str = LOCAL) -> Upload:
         """How an upload stands.
 
         Raises:
-            NotFound: there is no such upload.
+            NotFound: the tenant has no such upload.
         """
         with self.read() as connection:
-            return _find(connection, upload_id)
+            return _find(connection, upload_id, tenant)
 
-    def mark_part(self, upload_id: str, n: int) -> Upload:
+    def knows_content(self, sha256: str, *, tenant: str = LOCAL) -> bool:
+        """Whether the tenant itself has sent or made that content.
+
+        Another's counts for nothing: who knows a digest does not thereby have the file.
+        """
+        sent = exists().where(UPLOADS.c.sha256 == sha256, UPLOADS.c.tenant == tenant, UPLOADS.c.complete)
+        own = and_(JOBS.c.id == JOB_BLOBS.c.job_id, JOBS.c.tenant == tenant)
+        made = exists().where(JOB_BLOBS.c.sha256 == sha256, own)
+        with self.read() as connection:
+            return bool(connection.execute(select(or_(sent, made))).scalar_one())
+
+    def mark_part(self, upload_id: str, n: int, *, tenant: str = LOCAL) -> Upload:
         """Says that part `n` is in the blob store; saying it again changes nothing."""
         with self.write() as connection:
-            upload = _find(connection, upload_id)
+            upload = _find(connection, upload_id, tenant)
             if n in upload.missing_parts:
                 connection.execute(insert(UPLOAD_PARTS).values(upload_id=upload_id, n=n))
-            return _find(connection, upload_id)
+            return _find(connection, upload_id, tenant)
 
     def forget_parts(self, upload_id: str) -> None:
         """Says that every part has to be sent again, since together they are not what was promised."""
         with self.write() as connection:
             connection.execute(delete(UPLOAD_PARTS).where(UPLOAD_PARTS.c.upload_id == upload_id))
 
-    def finish_upload(self, upload_id: str) -> Upload:
+    def finish_upload(self, upload_id: str, *, tenant: str = LOCAL) -> Upload:
         """Says that the whole content is in the blob store under its sha-256."""
         with self.write() as connection:
             connection.execute(update(UPLOADS).where(UPLOADS.c.id == upload_id).values(complete=True))
             connection.execute(delete(UPLOAD_PARTS).where(UPLOAD_PARTS.c.upload_id == upload_id))
-            return _find(connection, upload_id)
+            return _find(connection, upload_id, tenant)
 
     def abandoned_uploads(self, *, older_than_s: float, limit: int = 100) -> tuple[tuple[str, tuple[int, ...]], ...]:
         """Uploads begun longer ago than that and not complete, with the parts that have arrived; oldest first."""
@@ -80,14 +100,21 @@ class Uploads(Database):
         with self.write() as connection:
             connection.execute(delete(UPLOADS).where(UPLOADS.c.id == upload_id, ~UPLOADS.c.complete))
 
-    def upload_sha256(self, upload_id: str) -> str:
+    def delete_unused_uploads(self, *, older_than_s: float) -> int:
+        """Removes complete uploads begun longer ago than that which no job uses; returns how many."""
+        old = UPLOADS.c.created_us < now_us() - microseconds(older_than_s)
+        used = exists().where(JOB_BLOBS.c.upload_id == UPLOADS.c.id)
+        with self.write() as connection:
+            return connection.execute(delete(UPLOADS).where(UPLOADS.c.complete, old, ~used)).rowcount
+
+    def upload_sha256(self, upload_id: str, *, tenant: str = LOCAL) -> str:
         """The blob of a complete upload.
 
         Raises:
-            NotFound: there is no such upload.
+            NotFound: the tenant has no such upload.
             Conflict: it is not complete.
         """
-        upload = self.upload(upload_id)
+        upload = self.upload(upload_id, tenant=tenant)
         if not upload.complete:
             raise Conflict(
                 f"upload {upload_id} is not complete: {len(upload.missing_parts)} parts are missing",
@@ -117,11 +144,12 @@ def _part_count(size_bytes: int, part_bytes: int) -> int:
     return -(-size_bytes // part_bytes)
 
 
-def _find(connection: Connection, upload_id: str) -> Upload:
+def _find(connection: Connection, upload_id: str, tenant: str) -> Upload:
     # A string that cannot be an id never reaches the database.
     row = None
     if _UPLOAD_ID.fullmatch(upload_id):
-        row = connection.execute(select(UPLOADS).where(UPLOADS.c.id == upload_id)).one_or_none()
+        own = and_(UPLOADS.c.id == upload_id, UPLOADS.c.tenant == tenant)
+        row = connection.execute(select(UPLOADS).where(own)).one_or_none()
     if row is None:
         raise NotFound(f"there is no upload {upload_id[:80]!r}", hint="create one with POST /v1/uploads")
     return _upload_of(connection, row)

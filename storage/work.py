@@ -19,16 +19,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, literal, null, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert, literal, null, or_, select, update
 
 from api_schemas.events import EventBody, Message, PhaseChange, ProgressPoint, StateChange
-from api_schemas.jobs import Job, JobErrorInfo, Latest, Result, Sandbox
+from api_schemas.jobs import ArtifactRef, Job, JobErrorInfo, Latest, Result, Sandbox
 from api_schemas.queue import JobMessage
 from sterna.errors import AttemptsExhausted
 from storage.clock import microseconds, now_us
 from storage.database import Database
 from storage.records import append_events, job_of
-from storage.schema import JOBS
+from storage.schema import JOB_BLOBS, JOB_LOGS, JOBS
 
 # A job that waits long is announced ever more rarely, or copies of its message would pile up in the broker.
 _MOST_PATIENCE = 8
@@ -99,10 +99,26 @@ class Work(Database):
             return "stop" if row.requested == "stop" else "cancel"
         return "continue"
 
-    def record(self, lease: Lease, bodies: Sequence[EventBody]) -> bool:
-        """Appends events, oldest first, and keeps the newest phase and figures; False when the lease is lost."""
+    def inputs(self, lease: Lease) -> dict[str, str]:
+        """The sha-256 of what the job works on: `model`, and `data` where it has some."""
+        held = and_(JOB_BLOBS.c.job_id == lease.job.id, JOB_BLOBS.c.role.in_(("model", "data")))
+        with self.read() as connection:
+            rows = connection.execute(select(JOB_BLOBS.c.role, JOB_BLOBS.c.sha256).where(held)).all()
+        return {row.role: row.sha256 for row in rows}
+
+    def record(self, lease: Lease, bodies: Sequence[EventBody], *, newest: ProgressPoint | None = None) -> bool:
+        """Appends events, oldest first, and keeps the newest phase and figures.
+
+        Args:
+            lease: whose job.
+            bodies: the events.
+            newest: figures that are to be shown as the latest and not to be kept as an event.
+
+        Returns:
+            False when the lease is lost; nothing was written then.
+        """
         changes: dict[str, Any] = {"last_event": JOBS.c.last_event + len(bodies)}
-        for body in bodies:
+        for body in (*bodies, newest):
             if isinstance(body, PhaseChange):
                 changes["phase"] = body.phase
             elif isinstance(body, ProgressPoint):
@@ -118,6 +134,18 @@ class Work(Database):
             append_events(connection, lease.job.id, bodies, last_event=row.last_event, at_us=row.at_us)
         return True
 
+    def keep_log(self, lease: Lease, text: str) -> bool:
+        """Keeps the end of the runner's log in place of what was kept of it before; False when the lease is lost."""
+        own = and_(JOB_LOGS.c.job_id == lease.job.id, JOB_LOGS.c.attempt == lease.attempt)
+        kept = text.replace("\x00", "\ufffd")  # PostgreSQL keeps no such character
+        with self.write() as connection:
+            if connection.execute(select(JOBS.c.id).where(_own(lease))).one_or_none() is None:
+                return False
+            if connection.execute(update(JOB_LOGS).where(own).values(text=kept)).rowcount == 0:
+                row = {"job_id": lease.job.id, "attempt": lease.attempt, "text": kept}
+                connection.execute(insert(JOB_LOGS).values(row))
+        return True
+
     def succeed(self, lease: Lease, result: Result) -> bool:
         """Ends the job with what came out; its artifacts must already be in the blob store.
 
@@ -126,7 +154,7 @@ class Work(Database):
         """
         text = result.model_dump_json()
         Result.model_validate_json(text)
-        return self._finish(lease, "succeeded", result=text)
+        return self._finish(lease, "succeeded", result=text, artifacts=result.artifacts)
 
     def fail(self, lease: Lease, error: JobErrorInfo) -> bool:
         """Ends the job with the reason why nothing came out."""
@@ -197,7 +225,15 @@ class Work(Database):
         with self.write() as connection:
             connection.execute(update(JOBS).where(JOBS.c.id.in_(oldest), JOBS.c.state == "queued").values(_NEVER_SENT))
 
-    def _finish(self, lease: Lease, state: str, *, result: str | None = None, error: str | None = None) -> bool:
+    def _finish(
+        self,
+        lease: Lease,
+        state: str,
+        *,
+        result: str | None = None,
+        error: str | None = None,
+        artifacts: Sequence[ArtifactRef] = (),
+    ) -> bool:
         cancel = JOBS.c.requested == "cancel"
         with self.write() as connection:
             row = connection.execute(
@@ -215,12 +251,23 @@ class Work(Database):
             ).one_or_none()
             if row is None:
                 return False
+            if row.state == "succeeded":
+                _hold_artifacts(connection, row.id, artifacts)
             _tell_state(connection, row)
         return True
 
 
 _NEVER_SENT: dict[str, Any] = {"sent_us": None, "patience": 1}
 _NOBODYS: dict[str, Any] = {"phase": None, "worker_id": None, "lease_until_us": None, "requested": None}
+
+
+def _hold_artifacts(connection: Connection, job_id: str, artifacts: Sequence[ArtifactRef]) -> None:
+    rows = [
+        {"job_id": job_id, "role": "artifact", "name": one.name, "sha256": one.sha256, "bytes": one.bytes}
+        for one in artifacts
+    ]
+    if rows:
+        connection.execute(insert(JOB_BLOBS), rows)
 
 
 def _own(lease: Lease) -> ColumnElement[bool]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from api_schemas import JobErrorInfo, Result
+from api_schemas import JobErrorInfo, ProgressPoint, Result
 from api_schemas.events import EventBody
 from sterna.errors import Cancelled, RunnerCrashed, SternaError, TimeLimit
 from storage import BlobStore, Lease, Ledger
@@ -31,11 +31,15 @@ from workers.lease_keeper import LeaseKeeper
 from workers.limits import RunnerLimits
 from workers.patience import STORAGE_WAITS_S, with_patience
 from workers.protocol import ErrorLine, ResultLine, parse_line
+from workers.thinning import Thinning
 from workers.work_folder import WorkFolder
 
 RUNNER_COMMAND: Final = (sys.executable, "-m", "workers.runner")
 BATCH_S: Final = 0.5
 BATCH_LINES: Final = 100
+LOG_EVERY_S: Final = 5.0
+LOG_BYTES: Final = 2**16
+"""How much of the end of the runner's log is kept in the ledger."""
 _TICK_S = 0.1
 _T = TypeVar("_T")
 
@@ -125,17 +129,19 @@ class _Watch:
         self._keeper = keeper
         self._folder = folder
         self._batch: list[EventBody] = []
-        self._batch_since = self._last_word = self._began = time.monotonic()
+        self._newest: ProgressPoint | None = None
+        self._thinning = Thinning()
+        self._batch_since = self._last_word = self._began = self._log_kept = time.monotonic()
         self._lines = 0
         self._stop_passed_on = False
 
     def result(self) -> Result:
         """Fill the folder, run the child, publish its files."""
         ledger, blobs = self._supervisor.ledger, self._supervisor.blobs
-        self._patiently(lambda: self._folder.fill(self._lease.job.spec, ledger, blobs))
+        self._patiently(lambda: self._folder.fill(self._lease, ledger, blobs))
         self._check_orders()
         result = self._run_child()
-        published = self._patiently(lambda: self._folder.publish(result, blobs))
+        published = self._patiently(lambda: self._folder.publish(result, ledger, blobs))
         self._check_orders()
         return published
 
@@ -151,20 +157,26 @@ class _Watch:
     def _run_child(self) -> Result:
         command = (*self._supervisor.command, str(self._folder.path), *self._limits.runner_arguments())
         kills_before = count_memory_kills()
-        with Child(command, self._folder.path, self._folder.log, line_bytes=self._limits.line_bytes) as child:
-            try:
-                verdict = self._listen(child)
-            except (Cancelled, TimeLimit):
-                child.end(grace_s=self._limits.grace_s)
-                raise
-            finally:
-                self._flush()
-            exit_code = child.wait(grace_s=self._limits.grace_s)
+        try:
+            with Child(command, self._folder.path, self._folder.log, line_bytes=self._limits.line_bytes) as child:
+                verdict = self._verdict(child)
+                exit_code = child.wait(grace_s=self._limits.grace_s)
+        finally:
+            self._keep_log()
         if isinstance(verdict, ResultLine):
             return verdict.result
         if isinstance(verdict, ErrorLine):
             raise RunnerError(verdict.error)
         raise Death(exit_code, count_memory_kills() - kills_before, self._folder.log_tail()).explain()
+
+    def _verdict(self, child: Child) -> ResultLine | ErrorLine | None:
+        try:
+            return self._listen(child)
+        except (Cancelled, TimeLimit):
+            child.end(grace_s=self._limits.grace_s)
+            raise
+        finally:
+            self._flush()
 
     def _listen(self, child: Child) -> ResultLine | ErrorLine | None:
         """Relay events until the last word, or until the child ends without one."""
@@ -196,7 +208,11 @@ class _Watch:
             return heard
         if len(line) > self._limits.event_bytes:
             raise RunnerCrashed(f"the runner told an event of more than {self._limits.event_bytes} bytes")
-        self._batch.append(heard)
+        if not isinstance(heard, ProgressPoint) or self._thinning.keeps(heard):
+            self._batch.append(heard)
+            self._newest = None
+        else:
+            self._newest = heard
         return None
 
     def _check_orders(self, child: Child | None = None) -> None:
@@ -225,15 +241,25 @@ class _Watch:
             )
 
     def _flush_in_time(self) -> None:
-        if not self._batch:
-            self._batch_since = time.monotonic()
-        elif len(self._batch) >= BATCH_LINES or time.monotonic() - self._batch_since > BATCH_S:
+        now = time.monotonic()
+        if not self._batch and self._newest is None:
+            self._batch_since = now
+        elif len(self._batch) >= BATCH_LINES or now - self._batch_since > BATCH_S:
             self._flush()
+        if now - self._log_kept > LOG_EVERY_S:
+            self._keep_log()
 
     def _flush(self) -> None:
-        if not self._batch:
+        if not self._batch and self._newest is None:
             return
-        bodies, self._batch = self._batch, []
+        bodies, newest = self._batch, self._newest
+        self._batch, self._newest = [], None
         self._batch_since = time.monotonic()
-        if not self._supervisor.ledger.record(self._lease, bodies):
+        if not self._supervisor.ledger.record(self._lease, bodies, newest=newest):
             raise LeaseLost
+
+    def _keep_log(self) -> None:
+        self._log_kept = time.monotonic()
+        text = self._folder.log_tail(LOG_BYTES)
+        if text:
+            self._supervisor.ledger.keep_log(self._lease, text)

@@ -1,8 +1,8 @@
 """What every worker does between jobs, on Celery's own timer: says that it lives, and keeps the ledger moving.
 
 SQL is the truth and the queue may lose anything, so each worker also re-queues jobs whose lease ran out and sends the
-messages of jobs that wait unclaimed. Once an hour it removes what killed processes left. All of it is safe to do from
-many workers at once.
+messages of jobs that wait unclaimed. It deletes what is kept no longer, and once an hour what killed processes left.
+All of it is safe to do from many workers at once.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from workers.sweep import sweep
 Send = Callable[[JobMessage], None]
 RESEND_LIMIT: Final = 100
 SWEEP_EVERY_S: Final = 3600.0
+EXPIRE_EVERY_S: Final = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +59,20 @@ def send_due(context: WorkerContext, send: Send) -> None:
             return
 
 
+def expire(context: WorkerContext) -> None:
+    """Delete jobs, uploads and keys of requests that are kept no longer, and content that nothing refers to."""
+    settings, ledger = context.settings, context.ledger
+    if settings.keep_jobs_s is not None:
+        expired = ledger.delete_expired(older_than_s=settings.keep_jobs_s)
+        if expired:
+            _log.info("deleted %d jobs that ended more than %g s ago", expired, settings.keep_jobs_s)
+    ledger.delete_unused_uploads(older_than_s=settings.sweep_after_s)
+    ledger.forget_turns(older_than_s=settings.idempotency_s)
+    removed = ledger.collect(context.blobs, grace_s=settings.blob_grace_s)
+    if removed:
+        _log.info("removed %d blobs that nothing refers to", removed)
+
+
 class Upkeep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
     """Puts the chores above on the worker's timer."""
 
@@ -79,6 +94,7 @@ class Upkeep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no ty
             (interval_s, lambda: beat(context, capacity=parent.concurrency)),
             (interval_s, lambda: reap(context)),
             (interval_s, lambda: send_due(context, send)),
+            (EXPIRE_EVERY_S, lambda: expire(context)),
             (SWEEP_EVERY_S, lambda: sweep(context)),
         )
         parent.timer.call_after(0, lambda: doubt_messages(context))

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from api_schemas import ArtifactRef, CompressSpec, JobSpec, Result
+from api_schemas import ArtifactRef, CompressSpec, Result
+from sterna.digest import file_digest
 from sterna.errors import RunnerCrashed
 from storage import BlobStore, Lease, Ledger
 
@@ -72,7 +73,7 @@ class WorkFolder:
             log.seek(max(0, self.log.stat().st_size - size_bytes))
             return log.read(size_bytes).decode(errors="replace")
 
-    def fill(self, spec: JobSpec, ledger: Ledger, blobs: BlobStore) -> None:
+    def fill(self, lease: Lease, ledger: Ledger, blobs: BlobStore) -> None:
         """Make the folder, write the spec and copy the uploads in, their digests verified; may be done again."""
         # An earlier attempt whose worker was killed could not clean up behind itself.
         for earlier in self._root.glob(f"{self._job_id}-*"):
@@ -80,13 +81,12 @@ class WorkFolder:
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in ("out", "tmp"):
             (self.path / name).mkdir()
-        plain = CompressSpec.model_validate(spec.model_dump(exclude=set(_NOT_THE_RUNNERS_OWN)))
+        plain = CompressSpec.model_validate(lease.job.spec.model_dump(exclude=set(_NOT_THE_RUNNERS_OWN)))
         (self.path / "spec.json").write_text(plain.model_dump_json())
-        blobs.fetch(ledger.upload_sha256(spec.model), self.path / "model")
-        if spec.data is not None:
-            blobs.fetch(ledger.upload_sha256(spec.data), self.path / "data")
+        for role, sha256 in ledger.inputs(lease).items():
+            blobs.fetch(sha256, self.path / role)
 
-    def publish(self, result: Result, blobs: BlobStore) -> Result:
+    def publish(self, result: Result, ledger: Ledger, blobs: BlobStore) -> Result:
         """Store the files of the result as blobs.
 
         Returns:
@@ -95,18 +95,23 @@ class WorkFolder:
         Raises:
             RunnerCrashed: a file is missing, is not a plain file, or has other bytes than the result says.
         """
-        stored = tuple(self._publish_one(artifact, blobs) for artifact in result.artifacts)
+        names = [artifact.name for artifact in result.artifacts]
+        if len(set(names)) < len(names):
+            raise RunnerCrashed("the runner's result names a file twice")
+        stored = tuple(self._publish_one(artifact, ledger, blobs) for artifact in result.artifacts)
         return result.model_copy(update={"artifacts": stored})
 
-    def _publish_one(self, artifact: ArtifactRef, blobs: BlobStore) -> ArtifactRef:
+    def _publish_one(self, artifact: ArtifactRef, ledger: Ledger, blobs: BlobStore) -> ArtifactRef:
         path = self.path / "out" / artifact.name
         if not _PLAIN_NAME.fullmatch(artifact.name) or path.is_symlink() or not path.is_file():
             raise RunnerCrashed(f"the runner's result names {artifact.name!r}, which is not a file of its folder out/")
-        sha256, size_bytes = blobs.put_file(path)
-        if sha256 != artifact.sha256:
+        found = file_digest(path)
+        if found != artifact.sha256:
             raise RunnerCrashed(
-                f"the runner's result gives {artifact.name} the sha-256 {artifact.sha256}; its bytes have {sha256}"
+                f"the runner's result gives {artifact.name} the sha-256 {artifact.sha256[:80]}; its bytes have {found}"
             )
+        ledger.pin(found)
+        sha256, size_bytes = blobs.put_file(path)
         return artifact.model_copy(update={"sha256": sha256, "bytes": size_bytes, "url": None})
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from api_schemas import JobErrorInfo, ProgressPoint
 from api_schemas.events import PhaseChange
+from storage.jobs import JobFilter
 
 NOBODY = "job_" + "0" * 32
 ONE_MODEL = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nx\r\n'
@@ -162,7 +163,7 @@ def test_the_body_must_be_json_or_a_form(service, refused):
 
 def test_submitting_may_wait_for_the_end(service, ids):
     def work() -> None:
-        while not (waiting := service.ledger.jobs(state="queued", label=("k", "wait")).jobs):
+        while not (waiting := service.ledger.jobs(JobFilter(("queued",), (("k", "wait"),))).jobs):
             time.sleep(0.01)
         service.finish(service.claim(waiting[0]))
 
@@ -280,6 +281,54 @@ def test_events(service):
     assert ([event["id"] for event in page["events"]], page["final"]) == ([2, 3], False)
 
 
+def test_a_job_is_tried_again_and_announced(service, refused):
+    job = service.queued()
+    address = f"/v1/jobs/{job.id}/retry"
+    refused(service.http.post(address), 409, "CONFLICT")
+    service.ledger.fail(service.claim(job), JobErrorInfo(code="OUT_OF_MEMORY", message="m"))
+    answer = service.http.post(address)
+    assert (answer.status_code, answer.json()["state"], answer.json()["attempt"]) == (202, "queued", 2)
+    assert answer.headers["location"] == f"/v1/jobs/{job.id}"
+    queue = service.folder / "data" / "queue" / "messages"
+    assert any(f"{job.id}-2" in path.name for path in queue.iterdir())
+    refused(service.http.post(f"/v1/jobs/{NOBODY}/retry"), 404, "NOT_FOUND")
+
+
+def test_a_deleted_job_takes_its_content_along(serve, refused):
+    with serve(blob_grace_s=0) as service:
+        job, artifact = service.finished()
+        model = service.ledger.upload_sha256(job.spec.model)
+        assert service.backends.blobs.has(artifact.sha256)
+        time.sleep(0.01)  # the database counts in milliseconds
+        answer = service.http.delete(f"/v1/jobs/{job.id}")
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert not service.backends.blobs.has(artifact.sha256)
+        assert not service.backends.blobs.has(model)
+        for path in ("", "/events", "/artifacts", "/logs"):
+            refused(service.http.get(f"/v1/jobs/{job.id}{path}"), 404, "NOT_FOUND")
+        refused(service.http.delete(f"/v1/jobs/{job.id}"), 404, "NOT_FOUND")
+        waiting = service.queued()
+        refused(service.http.delete(f"/v1/jobs/{waiting.id}"), 409, "CONFLICT")
+
+
+def test_logs(service, refused):
+    job = service.queued()
+    address = f"/v1/jobs/{job.id}/logs"
+    refused(service.http.get(address), 404, "NOT_FOUND")
+    for attempt in (1, 2):
+        lease = service.claim(job)
+        service.ledger.keep_log(lease, "begun\n")
+        service.ledger.keep_log(lease, f"<b>attempt {attempt}</b> \x00 ä\n")
+        service.ledger.release(lease)
+    newest = service.http.get(address)
+    assert newest.text == "<b>attempt 2</b> \ufffd ä\n"
+    assert newest.headers["content-type"] == "text/plain; charset=utf-8"
+    assert (newest.headers["x-content-type-options"], newest.headers["sterna-attempt"]) == ("nosniff", "2")
+    assert "attempt 1" in service.http.get(address, params={"attempt": 1}).text
+    refused(service.http.get(address, params={"attempt": 3}), 404, "NOT_FOUND")
+    refused(service.http.get(address, params={"attempt": 0}), 422, "INVALID_SPEC")
+
+
 def test_lists(service):
     mine = [service.queued(labels={"list": "mine", "n": str(n)}).id for n in range(3)]
     query = {"label": "list=mine", "page_size": 2}
@@ -291,10 +340,22 @@ def test_lists(service):
     service.ledger.request(mine[0], "cancel")
     only = service.http.get("/v1/jobs", params={"label": "list=mine", "state": "cancelled"}).json()["jobs"]
     assert [job["id"] for job in only] == [mine[0]]
+    both = {"label": ["list=mine", "n=2"], "state": ["queued", "cancelled"]}
+    assert [job["id"] for job in service.http.get("/v1/jobs", params=both).json()["jobs"]] == [mine[2]]
 
 
 @pytest.mark.parametrize(
-    "query", ["page_size=-1", "page_size=x", "page_token=abc", "state=done", "label=x", "label=a=%00", "page_token=%FF"]
+    "query",
+    [
+        "page_size=-1",
+        "page_size=x",
+        "page_token=abc",
+        "state=done",
+        "label=x",
+        "label=a=%00",
+        "page_token=%FF",
+        "sate=queued",
+    ],
 )
 def test_lists_refuse_what_they_do_not_know(service, refused, query):
     refused(service.http.get(f"/v1/jobs?{query}"), 422, "INVALID_SPEC")

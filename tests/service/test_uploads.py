@@ -41,7 +41,7 @@ def test_parts_in_any_order_resumed_and_repeated(service, content, sha256_of):
 
 
 def test_known_content_is_not_sent_twice(service, content, sha256_of, refused):
-    service.blob(content)
+    service.upload(content)
     answer = create(service, content, sha256_of(content))
     assert answer.status_code == 200
     assert (answer.json()["missing_parts"], answer.json()["complete"]) == ([], True)

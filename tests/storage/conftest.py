@@ -5,14 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from api_schemas import Job, JobMessage, JobSpec, Result
+from api_schemas import Job, JobMessage, JobSpec, Result, UploadRequest
 from storage import Lease, Ledger
+from storage.schema import LOCAL
 
-UPLOAD = "upl_" + "0" * 32
-
-
-def new_spec(**fields) -> JobSpec:
-    return JobSpec(model=UPLOAD, target_sparsity=0.5, **fields)
+MODEL = UploadRequest(filename="model.pt2", bytes=7, sha256="ab" * 32)
 
 
 class Desk:
@@ -21,8 +18,13 @@ class Desk:
     def __init__(self, url: str) -> None:
         self.ledger = Ledger.open(url)
 
-    def submit(self, **fields) -> Job:
-        return self.ledger.submit(new_spec(**fields))
+    def spec(self, *, tenant: str = LOCAL, **fields) -> JobSpec:
+        """A spec with an upload of the tenant's own; its content is in no blob store."""
+        model = self.ledger.create_upload(MODEL, part_bytes=10, complete=True, tenant=tenant)
+        return JobSpec(model=model.id, target_sparsity=0.5, **fields)
+
+    def submit(self, *, tenant: str = LOCAL, **fields) -> Job:
+        return self.ledger.submit(self.spec(tenant=tenant, **fields), tenant=tenant)
 
     def claim(self, job: Job, *, worker_id: str = "w1", lease_s: float = 60) -> Lease | None:
         return self.ledger.claim(self.message(job), worker_id=worker_id, lease_s=lease_s)

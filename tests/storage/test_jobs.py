@@ -1,6 +1,7 @@
 import pytest
 
 from sterna.errors import Conflict, InvalidSpec, NotFound
+from storage.jobs import JobFilter
 
 NOBODY = "job_" + "0" * 32
 
@@ -41,11 +42,17 @@ def test_pages_hold_every_job_once_newest_first(desk, ledger):
 def test_filters(desk, ledger):
     red, blue = desk.submit(labels={"c": "red"}), desk.submit(labels={"c": "blue", "d": "red"})
     desk.claim(blue)
-    assert [job.id for job in ledger.jobs(label=("c", "red")).jobs] == [red.id]
-    assert [job.id for job in ledger.jobs(label=("d", "red")).jobs] == [blue.id]
-    assert ledger.jobs(label=("c", "green")).jobs == ()
-    assert [job.id for job in ledger.jobs(state="running").jobs] == [blue.id]
-    assert ledger.jobs(state="queued", label=("d", "red")).jobs == ()
+
+    def found(states=(), **labels) -> list[str]:
+        return [job.id for job in ledger.jobs(JobFilter(states, tuple(labels.items()))).jobs]
+
+    assert found(c="red") == [red.id]
+    assert found(d="red") == [blue.id]
+    assert found(c="blue", d="red") == [blue.id]
+    assert found(c="red", d="red") == found(c="green") == []
+    assert found(["running"]) == [blue.id]
+    assert found(["running", "queued"]) == [blue.id, red.id]
+    assert found(["queued"], d="red") == []
 
 
 @pytest.mark.parametrize("token", ["x", "!!!", "\u20ac", "MTIz", "AAAA" * 50])

@@ -19,7 +19,7 @@ def progress(step):
     say("progress", step=step, steps=100, loss=1 / (step + 1), sparsity=0.5, alpha=0.4, **{"lambda": 0.01})
 
 
-def result(workdir, steps, **changed):
+def result(workdir, steps, *, copies=1, **changed):
     spec = json.loads((workdir / "spec.json").read_text())
     content = (workdir / "model").read_bytes()[::-1]
     (workdir / "out" / "model.sterna").write_bytes(content)
@@ -42,7 +42,7 @@ def result(workdir, steps, **changed):
         "ratio": 1.0,
         "steps": steps,
         "seconds": 0.1,
-        "artifacts": [artifact],
+        "artifacts": [artifact] * copies,
     }
     say("result", result=figures)
 
@@ -59,6 +59,13 @@ def slow(workdir):
         progress(step)
         time.sleep(0.05)
     result(workdir, 40)
+
+
+def talkative(workdir):
+    sys.stderr.write("words for the log\n")
+    for step in range(5001):
+        say("progress", step=step, steps=5000, loss=1 / (step + 1))
+    result(workdir, 5000)
 
 
 def error(_workdir):
@@ -146,6 +153,10 @@ def obey_stop(workdir):
 
 def lying_digest(workdir):
     result(workdir, 1, sha256="0" * 64)
+
+
+def twice(workdir):
+    result(workdir, 1, copies=2)
 
 
 def escaping_name(workdir):

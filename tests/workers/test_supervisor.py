@@ -282,3 +282,25 @@ def test_the_real_runner_is_the_default():
 def _pid(desk):
     path = desk.work_root / "pid"
     return int(path.read_text() or 0) if path.exists() else 0
+
+
+def test_a_long_curve_is_thinned_and_the_newest_figures_are_shown(desk):
+    outcome, job = desk.run("talkative")
+    assert outcome == "succeeded"
+    events = desk.ledger.events(job.id, limit=10_000).events
+    steps = [event.body.step for event in events if event.body.kind == "progress"]
+    assert (steps[0], steps[-1], len(steps)) == (0, 5000, 1001)
+    assert (job.progress.step, job.latest.loss) == (5000, 1 / 5001)
+    assert [event.id for event in events] == list(range(1, len(events) + 1))
+
+
+@pytest.mark.parametrize(("behaviour", "words"), [("talkative", "words for the log\n"), ("crash", "last words\n")])
+def test_the_log_of_the_runner_is_kept_however_it_ends(desk, behaviour, words):
+    _, job = desk.run(behaviour)
+    assert desk.ledger.log(job.id) == (1, words)
+
+
+def test_a_result_that_names_a_file_twice_is_refused(desk):
+    _, job = desk.run("twice")
+    assert job.error.code == "RUNNER_CRASHED"
+    assert "twice" in job.error.message

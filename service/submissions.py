@@ -1,0 +1,134 @@
+"""Reading what somebody wants compressed: a JSON spec that names uploads, or a form with the files themselves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from fastapi import Request
+from pydantic_core import from_json, to_json
+from starlette.concurrency import run_in_threadpool
+
+from api_schemas.jobs import CompressSpec, JobSpec
+from api_schemas.problems import FieldProblem
+from api_schemas.uploads import UploadRequest
+from service.backends import Backends
+from service.bodies import media_type_of, parse_json, read_json
+from service.callers import Caller
+from service.idempotency import fingerprint
+from service.multipart import read_job_form
+from service.preflight import check_blobs, check_files
+from service.problems import HttpRefusal
+from sterna.digest import file_digest
+from sterna.errors import Conflict, NotFound
+from sterna.intake import ModelInspection
+
+SPEC_HINT = """Send a JSON object such as {"target_sparsity": 0.7}."""
+_NO_UPLOAD = "upl_" + "0" * 32
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What somebody asks for.
+
+    Attributes:
+        spec: with a stand-in for `model` where the files came along.
+        files: what came along, by field name; empty where the spec names uploads.
+        filenames: what the sender calls them.
+        digests: their sha-256.
+    """
+
+    spec: JobSpec
+    files: dict[str, Path] = field(default_factory=dict)
+    filenames: dict[str, str] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def payload(self) -> str:
+        """The same for the same request, whatever the boundary of its form and the order of its fields."""
+        return fingerprint(
+            self.spec.model_dump_json(), *(f"{name}={self.digests[name]}" for name in sorted(self.files))
+        )
+
+
+@asynccontextmanager
+async def read_order(request: Request, backends: Backends) -> AsyncIterator[Order]:
+    """Reads the body of a request; the files of a form lie in a scratch folder for the length of the block."""
+    if media_type_of(request) != "multipart/form-data":
+        yield Order(await read_json(request, JobSpec, most_bytes=backends.settings.max_json_bytes))
+        return
+    with TemporaryDirectory(dir=backends.settings.scratch_folder) as folder:
+        form = await read_job_form(request, Path(folder), backends.settings)
+        spec = _form_spec(form.spec)
+        digests = {name: await run_in_threadpool(file_digest, path) for name, path in form.files.items()}
+        yield Order(spec, form.files, form.filenames, digests)
+
+
+async def checked(order: Order, backends: Backends, caller: Caller) -> tuple[JobSpec, ModelInspection]:
+    """Reads the files as far as that goes without torch, and stores those of a form once they can be used.
+
+    Returns:
+        The spec, every file an upload of the caller's; and what is known of the model.
+
+    Raises:
+        HttpRefusal: an upload cannot be used.
+        InputError: the files cannot be used; each class says why and what to do.
+        TargetUnreachable: so few weights cannot have the sparsity asked for.
+    """
+    if not order.files:
+        return order.spec, await check_uploads(order.spec, order.spec.model, order.spec.data, backends, caller)
+    inspection = await check_files(backends, order.files["model"], order.files.get("data"), order.spec)
+    ids = await run_in_threadpool(_stored, order, backends, caller)
+    return order.spec.model_copy(update=ids), inspection
+
+
+async def check_uploads(
+    spec: CompressSpec, model: str, data: str | None, backends: Backends, caller: Caller
+) -> ModelInspection:
+    """Checks uploads of the caller's against a spec.
+
+    Raises:
+        HttpRefusal: an upload is not there or not complete.
+        InputError, TargetUnreachable: as `checked`.
+    """
+    model_blob = await _blob_of(model, "/model", backends, caller)
+    data_blob = None if data is None else await _blob_of(data, "/data", backends, caller)
+    return await check_blobs(backends, model_blob, data_blob, spec)
+
+
+async def _blob_of(upload_id: str, pointer: str, backends: Backends, caller: Caller) -> str:
+    try:
+        return await run_in_threadpool(backends.ledger.upload_sha256, upload_id, tenant=caller.tenant)
+    except (NotFound, Conflict) as error:
+        problem = FieldProblem(pointer=pointer, detail=error.detail)
+        raise HttpRefusal(422, error.detail, hint=error.hint, fields=[problem]) from None
+
+
+def _form_spec(text: bytes) -> JobSpec:
+    try:
+        fields: Any = from_json(text)
+    except ValueError as error:
+        raise HttpRefusal(422, f"the field 'spec' is not JSON: {error}", hint=SPEC_HINT) from None
+    if not isinstance(fields, dict):
+        raise HttpRefusal(422, "the field 'spec' must be a JSON object", hint=SPEC_HINT)
+    for name in ("model", "data"):
+        if name in fields:
+            detail = f"in a form {name!r} is a file, the spec must not name an upload for it"
+            raise HttpRefusal(422, detail, fields=[FieldProblem(pointer=f"/{name}", detail=detail)])
+    return parse_json(JobSpec, to_json(fields | {"model": _NO_UPLOAD}))
+
+
+def _stored(order: Order, backends: Backends, caller: Caller) -> dict[str, str]:
+    ids: dict[str, str] = {}
+    for name, path in order.files.items():
+        backends.ledger.pin(order.digests[name])
+        sha256, size_bytes = backends.blobs.put_file(path)
+        sent = UploadRequest(filename=order.filenames[name], bytes=size_bytes, sha256=sha256)
+        part_bytes = backends.settings.part_bytes
+        upload = backends.ledger.create_upload(sent, part_bytes=part_bytes, complete=True, tenant=caller.tenant)
+        ids[name] = upload.id
+    return ids
