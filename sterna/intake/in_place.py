@@ -10,6 +10,7 @@ share memory are one `block`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sterna.errors import ModelCorrupt, OperatorUnsupported
@@ -22,6 +23,15 @@ _HINT = "Write it out of place (inplace=False, y = y + 1 instead of y += 1, or c
 class _Block:
     cells: list[_Cell] = field(default_factory=list)
     owned_by_network: bool = False
+
+    def absorb(self, other: _Block) -> _Block:
+        """Take over what another block has: from now on they are one."""
+        if other is not self:
+            for cell in other.cells:
+                cell.block = self
+            self.cells += other.cells
+            self.owned_by_network |= other.owned_by_network
+        return self
 
 
 @dataclass(eq=False, slots=True)
@@ -37,17 +47,19 @@ class Values:
     def __init__(self) -> None:
         self._cells: dict[str, _Cell] = {}
 
-    def define(self, name: str, *, sharing: str | None = None, owned_by_network: bool = False) -> None:
+    def define(self, name: str, *, sharing: Iterable[str] = (), owned_by_network: bool = False) -> None:
         """A new value.
 
         Args:
             name: of the value.
-            sharing: the value whose memory it may look into.
+            sharing: the values whose memory it may look into.
             owned_by_network: it may look into a parameter or buffer.
         """
         if name in self._cells:
             raise ModelCorrupt(f"two values are called {quoted(name)}")
-        block = self._cell(sharing).block if sharing is not None else _Block(owned_by_network=owned_by_network)
+        block = _Block(owned_by_network=owned_by_network)
+        for other in sharing:
+            block = self._cell(other).block.absorb(block)
         cell = _Cell(name, block)
         block.cells.append(cell)
         self._cells[name] = cell

@@ -164,6 +164,8 @@ class _GraphReader:
         if raw.in_place:  # dropout_(self, …) is dropout(input, …)
             first = raw.arguments[0][0]
             arguments = {OPERATORS[raw.operator].arguments[0]: arguments.pop(first, None), **arguments}
+        elif raw.computes_sizes:  # math.floor(x) is floor(a)
+            arguments = dict(zip(OPERATORS[raw.operator].arguments, arguments.values(), strict=False))
         return {name: read_argument(form, self._resolve) for name, form in arguments.items()}
 
     def _outputs(self, raw: RawNode) -> tuple[tuple[str, ...], bool]:
@@ -201,11 +203,10 @@ class _GraphReader:
         return scalar_type(_NET.get(_NET.get(self._metadata, name, dict), "dtype", int))
 
     def _define(self, outputs: tuple[str, ...], aliasing: RawNode | None) -> None:
-        source = aliasing.first_name if aliasing is not None else None
-        owned = source in self._bound
-        sharing = None if owned else source
+        sources = aliasing.first_names if aliasing is not None else frozenset()
+        owned = bool(sources & self._bound.keys())
         for output in outputs:
-            self._values.define(output, sharing=sharing, owned_by_network=owned)
+            self._values.define(output, sharing=sorted(sources - self._bound.keys()), owned_by_network=owned)
 
     def _resolve(self, name: str) -> Argument:
         if name in self._bound:

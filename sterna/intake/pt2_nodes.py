@@ -14,13 +14,15 @@ from sterna.intake.json_text import Reader
 from sterna.intake.limits import MODEL
 
 _ATEN = "torch.ops.aten."
-_INTEGER_OPERATORS: Final = {
-    "_operator.add": "int.add",
-    "_operator.sub": "int.sub",
-    "_operator.mul": "int.mul",
-    "_operator.floordiv": "int.floordiv",
-    "_operator.mod": "int.mod",
-    "_operator.neg": "int.neg",
+_SIZE_OPERATORS: Final = {
+    **{f"_operator.{name}": name for name in ("add", "sub", "mul", "floordiv", "truediv", "mod", "pow", "neg")},
+    **{f"math.{name}": name for name in ("floor", "ceil", "trunc", "sqrt")},
+    "builtins.round": "round",
+    "torch.sym_int": "trunc",
+    "torch.sym_float": "of",
+    "torch.sym_max": "max",
+    "torch.sym_min": "min",
+    "torch._sym_sqrt": "sqrt",
 }
 _ASSERTIONS: Final = frozenset(
     {
@@ -61,7 +63,10 @@ class RawNode:
 
         `aten.relu_.default` overwrites its argument with what `aten.relu.default` gives, and is read as that.
         """
-        name = _INTEGER_OPERATORS.get(self.target, self.target.removeprefix("torch.ops."))
+        if self.computes_sizes:
+            gives_float = any(isinstance(form, dict) and "as_sym_float" in form for form in self.outputs)
+            return f"{'float' if gives_float else 'int'}.{_SIZE_OPERATORS[self.target]}"
+        name = self.target.removeprefix("torch.ops.")
         return self._out_of_place(name) if self.in_place else name
 
     @cached_property
@@ -80,10 +85,21 @@ class RawNode:
         names = list(_names_in(self.arguments[0][1])) if self.arguments else []
         return names[0] if len(names) == 1 else None
 
+    @property
+    def first_names(self) -> frozenset[str]:
+        """The values in the first argument that holds any."""
+        held = (frozenset(_names_in(form)) for _, form in self.arguments)
+        return next(filter(None, held), frozenset())
+
     @cached_property
     def output_names(self) -> frozenset[str]:
         """Every value that it makes."""
         return frozenset(name for form in self.outputs for name in _names_in(form))
+
+    @property
+    def computes_sizes(self) -> bool:
+        """Whether it is arithmetic on sizes."""
+        return self.target in _SIZE_OPERATORS
 
     @property
     def makes_sizes(self) -> bool:

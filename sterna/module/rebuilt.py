@@ -5,8 +5,8 @@ is generated, compiled or evaluated, so no name of a stranger's file ever become
 Parameters and buffers lie in a tree of plain modules under their original names, so `state_dict`, `named_parameters`,
 `torch.func.functional_call` and optimisers see what they would see in the original.
 
-`train()` and `eval()` set the mode of every dropout and batch normalisation at once, whatever the export recorded. A
-network that keeps some of them in the other mode on purpose is thereby not reproduced.
+`train()` and `eval()` set the mode of every dropout, batch normalisation, recurrent layer and attention at once,
+whatever the export recorded. A network that keeps some of them in the other mode on purpose is thereby not reproduced.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+import torch
 from torch import Tensor, nn
 
 from sterna.errors import ModelUnsafe
 from sterna.graph import OPERATORS, Argument, Dtype, Graph, Network, Node, TensorRef, ValueRef, check_graph
 from sterna.module.arrays import to_tensor
+from sterna.module.growth import check_growth
 from sterna.module.operators import DTYPES, FUNCTIONS, MEMORY_FORMATS
 
 
@@ -59,9 +61,10 @@ class RebuiltNetwork(nn.Module):
         """
         program = self._sterna_program
         values: dict[str, Any] = _bind(program.graph, args, kwargs)
+        device = next(iter(values.values())).device if values else None
         for node, finished in zip(program.graph.nodes, program.last_uses, strict=True):
             try:
-                self._run(node, values)
+                self._run(node, values, device)
             except Exception as error:
                 error.add_note(f"in {node.operator}, which makes {', '.join(node.outputs[:3])}")
                 raise
@@ -70,15 +73,21 @@ class RebuiltNetwork(nn.Module):
         outputs = tuple(values[output.name] for output in program.graph.outputs)
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def _run(self, node: Node, values: dict[str, Any]) -> None:
-        operator = OPERATORS[node.operator]
+    def _run(self, node: Node, values: dict[str, Any], device: torch.device | None) -> None:
+        operator, function = OPERATORS[node.operator], FUNCTIONS[node.operator]
         arguments = {name: self._value(argument, values) for name, argument in node.arguments.items()}
         needs = operator.mode_needs
         if operator.mode is not None and (needs is None or arguments.get(needs) is not None):
             arguments[operator.mode] = self.training
+        if operator.rate in arguments and not self.training:
+            arguments[operator.rate] = 0.0
+        if operator.makes:
+            arguments["device"] = device
         if "memory_format" in arguments:
             arguments["memory_format"] = MEMORY_FORMATS.get(arguments["memory_format"])
-        result = FUNCTIONS[node.operator](**arguments)
+        if operator.grows:
+            check_growth(node.operator, function, arguments)
+        result = function(**arguments)
         if node.unpacked or len(node.outputs) > 1:
             values.update(zip(node.outputs, result, strict=True))
         else:

@@ -118,5 +118,44 @@ def test_embeddings_of_position_stay():
     assert only(graph_of(tensors, size, gathered, by_slice)).ternarisable
 
 
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+def test_recurrent_layers_have_their_matrices_in_a_list(kind):
+    tensors = {"ih": parameter(8, 4), "hh": parameter(8, 2), "b": parameter(8), "h0": parameter(1, 1, 2)}
+    params = tuple(TensorRef(name) for name in ("ih", "hh", "b", "b"))
+    operator = "aten.rnn_tanh.input" if kind == "rnn" else f"aten.{kind}.input"
+    found = find_layers(graph_of(tensors, (operator, {"input": X, "hx": (TensorRef("h0"),), "params": params})))
+    assert [(layer.name, layer.kind, layer.channel_axis) for layer in found] == [("ih", kind, 0), ("hh", kind, 0)]
+    assert all(layer.ternarisable for layer in found)
+
+
+def test_cells_have_theirs_as_arguments():
+    tensors = {"ih": parameter(8, 4), "hh": parameter(8, 2), "b": parameter(8)}
+    weights = {"w_ih": TensorRef("ih"), "w_hh": TensorRef("hh"), "b_ih": TensorRef("b")}
+    found = find_layers(graph_of(tensors, ("aten.lstm_cell.default", {"input": X, **weights})))
+    assert [(layer.name, layer.kind) for layer in found] == [("ih", "lstm"), ("hh", "lstm")]
+
+
+def test_factors_of_plain_contractions_are_weights():
+    tensors = {"w": parameter(4, 3, 5), "v": parameter(4, 4)}
+    einsum = ("aten.einsum.default", {"equation": "bd,dhk->bhk", "tensors": (X, TensorRef("w"))})
+    product = ("aten.einsum.default", {"equation": "bd,bd->bd", "tensors": (X, TensorRef("v"))})
+    layer = only(graph_of(tensors, einsum, product))
+    assert (layer.name, layer.kind, layer.channel_axis, layer.ternarisable) == ("w", "einsum", 2, True)
+
+
+@pytest.mark.parametrize("name", ["wpe.weight", "embeddings.position_embeddings.weight", "pos_embed.weight"])
+def test_what_is_called_an_embedding_of_position_stays(name):
+    look_up = ("aten.embedding.default", {"weight": TensorRef(name), "indices": X})
+    layer = only(graph_of({name: parameter(5, 4)}, look_up))
+    assert layer.why_not == "an embedding of position, as its name says"
+
+
+def test_indices_that_only_a_shape_gives_are_constants():
+    tensors = {"w": parameter(5, 4)}
+    like = ("aten.zeros_like.default", {"self": X})
+    look_up = ("aten.embedding.default", {"weight": TensorRef("w"), "indices": ValueRef("v0")})
+    assert "looked up by constants" in only(graph_of(tensors, like, look_up)).why_not
+
+
 def test_tensors_that_no_layer_uses_are_not_listed():
     assert find_layers(graph_of({"w": parameter(5, 4)}, ("aten.mul.Tensor", {"self": TensorRef("w")}))) == ()

@@ -11,7 +11,11 @@ from sterna.module.operators import DTYPES, FUNCTIONS
 
 PLACES = {"device", "layout", "pin_memory", "cudnn_enabled", "cudnn_enable"}
 ATEN = [name for name in OPERATORS if name.startswith("aten.")]
-DROPOUTS = {name for name in ATEN if "dropout" in name}
+# They may give back what they got, or a view of it, and torch's schema does not say so.
+SILENT = {name for name in ATEN if "dropout" in name or "meshgrid" in name} | {
+    "aten.einsum.default",
+    "aten.type_as.default",
+}
 
 
 def overload(name: str) -> torch._ops.OpOverload:
@@ -30,34 +34,13 @@ def test_each_name_has_its_own_function_with_its_own_arguments(name):
     assert str(function) == name
     schema = function._schema
     assert OPERATORS[name].arguments == tuple(a.name for a in schema.arguments if a.name not in PLACES)
-    if OPERATORS[name].mode is not None:
-        assert OPERATORS[name].mode in OPERATORS[name].arguments
+    entry = OPERATORS[name]
+    assert {entry.mode, entry.mode_needs, entry.rate, entry.left, *entry.weights} - {None} <= set(entry.arguments)
+    assert entry.makes == (not any("Tensor" in str(a.type) for a in schema.arguments))
     aliases = any(argument.alias_info is not None for argument in schema.arguments)
-    assert OPERATORS[name].may_alias == (aliases or name in DROPOUTS)
+    assert OPERATORS[name].may_alias == (aliases or name in SILENT)
 
 
 @pytest.mark.parametrize("name", ATEN)
 def test_no_function_overwrites_what_it_is_given(name):
     assert not any(a.alias_info is not None and a.alias_info.is_write for a in overload(name)._schema.arguments)
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments", "result"),
-    [
-        ("int.add", {"a": 7, "b": 2}, 9),
-        ("int.sub", {"a": 7, "b": 2}, 5),
-        ("int.mul", {"a": 7, "b": 2}, 14),
-        ("int.floordiv", {"a": 7, "b": 2}, 3),
-        ("int.mod", {"a": 7, "b": 2}, 1),
-        ("int.neg", {"a": 7}, -7),
-    ],
-)
-def test_arithmetic_on_sizes(name, arguments, result):
-    assert FUNCTIONS[name](**arguments) == result
-
-
-def test_arithmetic_on_sizes_is_for_integers_of_64_bits():
-    with pytest.raises(TypeError):
-        FUNCTIONS["int.mul"](a="a", b=10)
-    with pytest.raises(OverflowError):
-        FUNCTIONS["int.mul"](a=2**40, b=2**40)

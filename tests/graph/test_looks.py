@@ -7,7 +7,7 @@ import sterna
 from api_schemas import CompressSpec
 from sterna.artifact import Artifact
 from sterna.compress import compress
-from sterna.graph import Graph, Input, Node, TensorInfo, TensorRef, ValueRef, find_layers
+from sterna.graph import Dtype, Graph, Input, Node, TensorInfo, TensorRef, ValueRef, find_layers
 
 W, V, X = TensorRef("w"), ValueRef("v"), ValueRef("x")
 T, TRANSPOSE, PERMUTE = "aten.t.default", "aten.transpose.int", "aten.permute.default"
@@ -85,13 +85,40 @@ def test_what_is_returned_is_not_made_ternary():
         (Node(PERMUTE, {"self": W, "dims": 1}, ("v",)), (5, 4)),
         (Node(TRANSPOSE, {"self": W, "dim0": X, "dim1": 1}, ("v",)), (5, 4)),
         (Node(TRANSPOSE, {"self": W}, ("v",)), (5, 4)),
-        (Node(TRANSPOSE, {"self": W, "dim0": 0, "dim1": 1}, ("v",)), (5, 4, 3)),
+        (Node(TRANSPOSE, {"self": W, "dim0": 0, "dim1": 3}, ("v",)), (5, 4, 3)),
+        (Node(PERMUTE, {"self": W, "dims": (0, 1)}, ("v",)), (5, 4, 3)),
+        (Node(T, {"self": W}, ("v",)), (5, 4, 3)),
+        (Node("aten.select.int", {"self": W, "dim": 2, "index": 0}, ("v",)), (5, 4)),
         (Node(T, {"self": W}, ("v", "u")), (5, 4)),
         (Node("aten.view.default", {"self": W, "size": (4, 5)}, ("v",)), (5, 4)),
     ],
 )
 def test_nothing_else_is_followed(view, shape):
     assert layers(view, MM, shape=shape) == ()
+
+
+@pytest.mark.parametrize(
+    ("view", "shape", "axis"),
+    [
+        (Node("aten.chunk.default", {"self": W, "chunks": 3, "dim": 1}, ("v", "u")), (5, 6), 1),
+        (Node("aten.split_with_sizes.default", {"self": W, "split_sizes": (2, 4), "dim": 0}, ("v", "u")), (6, 5), 1),
+        (Node("aten.slice.Tensor", {"self": W, "dim": 0, "start": 1, "end": 9, "step": 2}, ("v",)), (5, 4), 1),
+        (Node("aten.select.int", {"self": W, "dim": 0, "index": 1}, ("v",)), (3, 5, 4), 2),
+        (Node("aten.unbind.int", {"self": W, "dim": -1}, ("v", "u")), (5, 4, 2), 1),
+        (Node("aten.to.dtype", {"self": W, "dtype": Dtype("float16")}, ("v",)), (5, 4), 1),
+        (Node("aten.detach.default", {"self": W}, ("v",)), (5, 4), 1),
+        (Node("aten.unsqueeze.default", {"self": W, "dim": 0}, ("v",)), (5, 4), 1),
+        (Node(TRANSPOSE, {"self": W, "dim0": 0, "dim1": -1}, ("v",)), (2, 5, 4), 0),
+        (Node(PERMUTE, {"self": W, "dims": (2, 0, 1)}, ("v",)), (4, 5, 2), 1),
+    ],
+)
+def test_weights_are_found_behind_other_looks(view, shape, axis):
+    (layer,) = layers(view, ("aten.matmul.default", {"self": X, "other": V}), shape=shape)
+    assert (layer.channel_axis, layer.ternarisable) == (axis, True)
+
+
+def test_an_axis_that_a_look_has_added_is_no_output_channel():
+    assert layers(Node("aten.unsqueeze.default", {"self": W, "dim": -1}, ("v",)), MM) == ()
 
 
 class Products(nn.Module):
