@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from service import artifacts, health, jobs, uploads
 from service.backends import Backends
 from service.documents import PROBLEMS
+from service.envelope import Envelope
 from service.origin import OwnOriginOnly
 from service.problems import add_problem_handlers
 from storage import Settings
@@ -41,6 +42,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         responses=PROBLEMS,
     )
     app.add_middleware(OwnOriginOnly, allowed_hosts=chosen.allowed_hosts)
+    app.add_middleware(Envelope)
     routers = (uploads.router, jobs.router, artifacts.router, health.router)
     add_problem_handlers(app, routers=routers)
     for router in routers:

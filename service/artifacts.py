@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 
 from api_schemas.jobs import TERMINAL_STATES, ArtifactList, ArtifactRef
 from service.backends import Backends, TheBackends
-from service.callers import Caller, TheCaller
+from service.callers import Caller, Reader
 from service.conditional import ByteRange, RangeNotSatisfiable, matches, requested_range
 from service.documents import binary
 from service.jobs import LOOK_AGAIN_S
@@ -27,14 +27,14 @@ router = APIRouter(prefix="/v1/jobs/{job_id}/artifacts", tags=["artifacts"])
 
 
 @router.get("")
-async def list_artifacts(job_id: str, backends: TheBackends, caller: TheCaller) -> ArtifactList:
+async def list_artifacts(job_id: str, backends: TheBackends, caller: Reader) -> ArtifactList:
     """The files of a job that has ended: 409 before, an empty list when it failed or was cancelled."""
     artifacts = await run_in_threadpool(_artifacts, backends, job_id, caller)
     return ArtifactList(artifacts=tuple(linked_artifact(job_id, artifact) for artifact in artifacts))
 
 
 @router.get("/{name}", response_class=StreamingResponse, responses=binary("The file, or the part asked for."))
-async def download(job_id: str, name: str, request: Request, backends: TheBackends, caller: TheCaller) -> Response:
+async def download(job_id: str, name: str, request: Request, backends: TheBackends, caller: Reader) -> Response:
     """One file. Takes `Range`, `If-Range` and `If-None-Match`."""
     artifact = await run_in_threadpool(_artifact, backends, job_id, name, caller)
     headers = _headers(artifact)
@@ -53,7 +53,7 @@ async def download(job_id: str, name: str, request: Request, backends: TheBacken
 
 
 @router.head("/{name}", include_in_schema=False)
-async def describe(job_id: str, name: str, request: Request, backends: TheBackends, caller: TheCaller) -> Response:
+async def describe(job_id: str, name: str, request: Request, backends: TheBackends, caller: Reader) -> Response:
     """The headers of the whole file."""
     artifact = await run_in_threadpool(_artifact, backends, job_id, name, caller)
     headers = _headers(artifact)

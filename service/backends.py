@@ -10,7 +10,9 @@ from typing import Annotated
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
+from service.key_policy import KeyPolicy
 from service.queue import Queue
+from service.rates import Rates
 from storage import BlobStore, Ledger, Settings
 
 # Reading a model costs processor time and memory; more at a time would make every other request wait.
@@ -23,6 +25,8 @@ class Backends:
 
     Attributes:
         readers: how many models may be read at a time.
+        keys: whether callers need one.
+        rates: how often they may call.
     """
 
     settings: Settings
@@ -30,6 +34,8 @@ class Backends:
     blobs: BlobStore
     queue: Queue
     readers: CapacityLimiter
+    keys: KeyPolicy
+    rates: Rates
 
     @classmethod
     @contextmanager
@@ -39,7 +45,15 @@ class Backends:
         ledger = Ledger.open(settings.database_url)
         queue = Queue(settings)
         try:
-            yield cls(settings, ledger, BlobStore.open(settings.storage_url), queue, CapacityLimiter(_READERS))
+            yield cls(
+                settings,
+                ledger,
+                BlobStore.open(settings.storage_url),
+                queue,
+                CapacityLimiter(_READERS),
+                KeyPolicy(ledger),
+                Rates(settings.requests_per_minute),
+            )
         finally:
             queue.close()
             ledger.close()

@@ -15,7 +15,7 @@ from api_schemas.jobs import TERMINAL_STATES, Job, JobList, JobSpec, JobState
 from api_schemas.problems import FieldProblem
 from api_schemas.queue import JobMessage
 from service.backends import Backends, TheBackends
-from service.callers import Caller, TheCaller
+from service.callers import Caller, Reader, Submitter
 from service.conditional import content_etag, matches
 from service.documents import event_media, job_body
 from service.idempotency import fingerprint, handled_once, replayed
@@ -36,7 +36,7 @@ _MOST_FILTERS = 16
 
 
 @router.post("", status_code=202, response_model=Job, openapi_extra=job_body(JobSpec))
-async def submit_job(request: Request, backends: TheBackends, caller: TheCaller) -> Response:
+async def submit_job(request: Request, backends: TheBackends, caller: Submitter) -> Response:
     """Submit a job: a JSON spec that names uploads, or a form with the files themselves.
 
     Files that cannot be used are refused now, and no job is made. With `Prefer: wait=N` the answer comes when the job
@@ -49,7 +49,13 @@ async def submit_job(request: Request, backends: TheBackends, caller: TheCaller)
         if handling.replay is not None:
             return await _replayed(handling.replay, request, backends, caller)
         spec, _ = await checked(order, backends, caller)
-        job = await run_in_threadpool(backends.ledger.submit, spec, tenant=caller.tenant, turn=handling.turn)
+        job = await run_in_threadpool(
+            backends.ledger.submit,
+            spec,
+            tenant=caller.tenant,
+            turn=handling.turn,
+            most_queued=backends.settings.tenant_queued,
+        )
     await _announce(backends, job)
     return await _accepted(job, request, backends, caller)
 
@@ -77,7 +83,7 @@ class EventsQuery(BaseModel):
 
 
 @router.get("")
-async def list_jobs(backends: TheBackends, caller: TheCaller, query: Annotated[JobsQuery, Query()]) -> JobList:
+async def list_jobs(backends: TheBackends, caller: Reader, query: Annotated[JobsQuery, Query()]) -> JobList:
     """A page of jobs, newest first. At most 200 at a time, 50 when `page_size` is 0 or left out."""
     wanted = JobFilter(tuple(query.state), tuple(_label(text) for text in query.label))
     page_size = min(query.page_size or 50, _MOST_JOBS)
@@ -88,7 +94,7 @@ async def list_jobs(backends: TheBackends, caller: TheCaller, query: Annotated[J
 
 
 @router.get("/{job_id}", response_model=Job)
-async def get_job(job_id: str, request: Request, backends: TheBackends, caller: TheCaller) -> Response:
+async def get_job(job_id: str, request: Request, backends: TheBackends, caller: Reader) -> Response:
     """How a job stands.
 
     With `Prefer: wait=N` the answer comes when the job's state, phase or attempt changes, when it is final, or after N
@@ -110,30 +116,36 @@ async def get_job(job_id: str, request: Request, backends: TheBackends, caller: 
 
 
 @router.post("/{job_id}/cancel", response_model=Job)
-async def cancel_job(job_id: str, backends: TheBackends, caller: TheCaller) -> Response:
+async def cancel_job(job_id: str, backends: TheBackends, caller: Submitter) -> Response:
     """Throw the job away: at once when it is queued, within seconds when it runs."""
     return await _request(backends, job_id, "cancel", caller)
 
 
 @router.post("/{job_id}/stop", response_model=Job)
-async def stop_job(job_id: str, backends: TheBackends, caller: TheCaller) -> Response:
+async def stop_job(job_id: str, backends: TheBackends, caller: Submitter) -> Response:
     """Finish now with the best so far."""
     return await _request(backends, job_id, "stop", caller)
 
 
 @router.post("/{job_id}/retry", status_code=202, response_model=Job)
-async def retry_job(job_id: str, request: Request, backends: TheBackends, caller: TheCaller) -> Response:
+async def retry_job(job_id: str, request: Request, backends: TheBackends, caller: Submitter) -> Response:
     """Queue a job that failed or was cancelled once more, as its next attempt. Takes an `Idempotency-Key`."""
     async with handled_once(request, backends, caller, fingerprint(job_id)) as handling:
         if handling.replay is not None:
             return await _replayed(handling.replay, request, backends, caller)
-        job = await run_in_threadpool(backends.ledger.retry, job_id, tenant=caller.tenant, turn=handling.turn)
+        job = await run_in_threadpool(
+            backends.ledger.retry,
+            job_id,
+            tenant=caller.tenant,
+            turn=handling.turn,
+            most_queued=backends.settings.tenant_queued,
+        )
     await _announce(backends, job)
     return await _accepted(job, request, backends, caller)
 
 
 @router.delete("/{job_id}", status_code=204)
-async def delete_job(job_id: str, backends: TheBackends, caller: TheCaller) -> Response:
+async def delete_job(job_id: str, backends: TheBackends, caller: Submitter) -> Response:
     """Remove a job that has ended, with its events, logs, artifacts and the uploads that no other job uses.
 
     Content that nothing refers to any more is removed at once where it is safe, else within the blob store's grace.
@@ -146,7 +158,7 @@ async def delete_job(job_id: str, backends: TheBackends, caller: TheCaller) -> R
 
 @router.get("/{job_id}/events", response_model=EventList, responses=event_media())
 async def list_events(
-    job_id: str, request: Request, backends: TheBackends, caller: TheCaller, query: Annotated[EventsQuery, Query()]
+    job_id: str, request: Request, backends: TheBackends, caller: Reader, query: Annotated[EventsQuery, Query()]
 ) -> Response:
     """What happened after the event numbered `after`, oldest first, at most 1000 at a time.
 
@@ -174,7 +186,7 @@ async def list_events(
 async def read_log(
     job_id: str,
     backends: TheBackends,
-    caller: TheCaller,
+    caller: Reader,
     attempt: Annotated[int | None, Query(ge=1, lt=2**31)] = None,
 ) -> Response:
     """The end of what the runner wrote to its log, at most 64 KiB; of the newest attempt unless another is named.

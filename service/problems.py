@@ -7,6 +7,7 @@ the answer has none of it.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -34,7 +35,8 @@ STATUS_OF: tuple[tuple[type[errors.SternaError], int], ...] = (
     (errors.InvalidSpec, 422),
     (errors.InputError, 422),
     (errors.TargetUnreachable, 422),
-    (errors.AccessDenied, 401),
+    (errors.Unauthenticated, 401),
+    (errors.AccessDenied, 403),
     (errors.QuotaExceeded, 429),
     (errors.NotFound, 404),
     (errors.Conflict, 409),
@@ -155,8 +157,11 @@ async def _on_sterna_error(request: Request, error: Exception) -> Response:
     status = next((status for kind, status in STATUS_OF if isinstance(error, kind)), 500)
     if status == 500:
         return await _on_fault(request, error)
-    later = status in {429, 503} or isinstance(error, errors.RequestInProgress)
-    headers = {"Retry-After": RETRY_AFTER_S} if later else {}
+    headers = {"WWW-Authenticate": 'Bearer realm="sterna"'} if status == 401 else {}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+    elif status in {429, 503}:
+        headers["Retry-After"] = RETRY_AFTER_S
     problem = new_problem(status, error.detail, hint=error.hint, code=error.code)
     return problem_response(request, problem, headers=headers)
 

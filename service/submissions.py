@@ -125,10 +125,19 @@ def _form_spec(text: bytes) -> JobSpec:
 def _stored(order: Order, backends: Backends, caller: Caller) -> dict[str, str]:
     ids: dict[str, str] = {}
     for name, path in order.files.items():
-        backends.ledger.pin(order.digests[name])
-        sha256, size_bytes = backends.blobs.put_file(path)
-        sent = UploadRequest(filename=order.filenames[name], bytes=size_bytes, sha256=sha256)
-        part_bytes = backends.settings.part_bytes
-        upload = backends.ledger.create_upload(sent, part_bytes=part_bytes, complete=True, tenant=caller.tenant)
+        sha256 = order.digests[name]
+        sent = UploadRequest(filename=order.filenames[name], bytes=path.stat().st_size, sha256=sha256)
+        backends.ledger.pin(sha256)
+        known = backends.ledger.knows_content(sha256, tenant=caller.tenant)
+        # Counted before it is stored, as a part of an upload would be.
+        upload = backends.ledger.create_upload(
+            sent,
+            part_bytes=backends.settings.part_bytes,
+            complete=known,
+            tenant=caller.tenant,
+            most_bytes=backends.settings.tenant_bytes,
+        )
+        backends.blobs.put_file(path)
+        backends.ledger.finish_upload(upload.id, tenant=caller.tenant)
         ids[name] = upload.id
     return ids

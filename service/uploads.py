@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from api_schemas.uploads import Inspection, Upload, UploadRequest
 from service.backends import Backends, TheBackends
 from service.bodies import read_json, save_body
-from service.callers import Caller, TheCaller
+from service.callers import Caller, Reader, Submitter
 from service.documents import json_body
 from service.preflight import inspect_blob
 from service.problems import HttpRefusal
@@ -29,7 +29,7 @@ PartNumber = Annotated[int, Path(ge=0, lt=2**31)]
 
 
 @router.post("", status_code=201, openapi_extra=json_body(UploadRequest))
-async def create_upload(request: Request, response: Response, backends: TheBackends, caller: TheCaller) -> Upload:
+async def create_upload(request: Request, response: Response, backends: TheBackends, caller: Submitter) -> Upload:
     """Begin an upload. 200 instead of 201 when the content is known and nothing needs to be sent."""
     wanted = await read_json(request, UploadRequest, most_bytes=backends.settings.max_json_bytes)
     upload = await run_in_threadpool(_create, backends, wanted, caller)
@@ -39,13 +39,13 @@ async def create_upload(request: Request, response: Response, backends: TheBacke
 
 
 @router.get("/{upload_id}")
-async def get_upload(upload_id: str, backends: TheBackends, caller: TheCaller) -> Upload:
+async def get_upload(upload_id: str, backends: TheBackends, caller: Reader) -> Upload:
     """How an upload stands; `missing_parts` is what to send after an interruption."""
     return await run_in_threadpool(backends.ledger.upload, upload_id, tenant=caller.tenant)
 
 
 @router.put("/{upload_id}/parts/{n}")
-async def put_part(upload_id: str, n: PartNumber, request: Request, backends: TheBackends, caller: TheCaller) -> Upload:
+async def put_part(upload_id: str, n: PartNumber, request: Request, backends: TheBackends, caller: Submitter) -> Upload:
     """Send one part: exactly `part_bytes` bytes, the last part what is left. Sending it again replaces it."""
     upload = await run_in_threadpool(backends.ledger.upload, upload_id, tenant=caller.tenant)
     if upload.complete:
@@ -62,13 +62,13 @@ async def put_part(upload_id: str, n: PartNumber, request: Request, backends: Th
 
 
 @router.post("/{upload_id}/complete")
-async def complete_upload(upload_id: str, backends: TheBackends, caller: TheCaller) -> Upload:
+async def complete_upload(upload_id: str, backends: TheBackends, caller: Submitter) -> Upload:
     """Join the parts and check the sha-256 that was promised. Completing twice is completing once."""
     return await run_in_threadpool(_complete, backends, upload_id, caller)
 
 
 @router.get("/{upload_id}/inspection")
-async def inspect_upload(upload_id: str, backends: TheBackends, caller: TheCaller) -> Inspection:
+async def inspect_upload(upload_id: str, backends: TheBackends, caller: Reader) -> Inspection:
     """What the model is made of and which of its layers can be made ternary."""
     sha256 = await run_in_threadpool(backends.ledger.upload_sha256, upload_id, tenant=caller.tenant)
     return await inspect_blob(backends, sha256)
@@ -85,7 +85,13 @@ def _create(backends: Backends, wanted: UploadRequest, caller: Caller) -> Upload
         raise InvalidSpec(
             f"the content with that sha-256 has {size} bytes, not {wanted.bytes}", hint="hash the file again"
         )
-    return ledger.create_upload(wanted, part_bytes=settings.part_bytes, complete=known, tenant=caller.tenant)
+    return ledger.create_upload(
+        wanted,
+        part_bytes=settings.part_bytes,
+        complete=known,
+        tenant=caller.tenant,
+        most_bytes=settings.tenant_bytes,
+    )
 
 
 def _complete(backends: Backends, upload_id: str, caller: Caller) -> Upload:

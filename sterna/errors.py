@@ -30,7 +30,10 @@
     │   └── Cancelled                somebody asked for it
     ├── AcceptanceMissed           the result is worse than `acceptance` allows    exit 4
     ├── WaitTimeout                the client's patience ended, the job goes on    exit 5
-    ├── AccessDenied, QuotaExceeded                                                exit 6   HTTP 401/403, 429
+    ├── AccessDenied               not allowed                                     exit 6   HTTP 403
+    │   └── Unauthenticated          no key, or one that opens nothing                       HTTP 401
+    ├── QuotaExceeded              as much is used as may be                       exit 6   HTTP 429
+    │   └── RateLimited              too many requests in too short a time
     ├── NotFound, Conflict         no such thing, or not in this state             exit 2   HTTP 404, 409
     │   └── RequestInProgress        the same request is being handled
     └── ServiceUnavailable         the service does not answer                     exit 3   HTTP 503
@@ -50,15 +53,17 @@ class SternaError(Exception):
     Args:
         detail: what was found and what is allowed, one sentence.
         hint: what to do about it, one sentence; empty where the detail already says it.
+        retry_after_s: after so long it is worth another try; None: not because of the time that passes.
     """
 
     code: ClassVar[str] = "INTERNAL_ERROR"
     exit_code: ClassVar[int] = 3
 
-    def __init__(self, detail: str, *, hint: str = "") -> None:
+    def __init__(self, detail: str, *, hint: str = "", retry_after_s: float | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.hint = hint
+        self.retry_after_s = retry_after_s
 
 
 class InvalidSpec(SternaError):
@@ -252,17 +257,29 @@ class WaitTimeout(SternaError):
 
 
 class AccessDenied(SternaError):
-    """The key is missing, unknown or not allowed to do this."""
+    """The key is not allowed to do this, or the service does not answer to this address or page."""
 
     code = "ACCESS_DENIED"
     exit_code = 6
 
 
+class Unauthenticated(AccessDenied):
+    """The key is missing, unknown or revoked."""
+
+    code = "UNAUTHENTICATED"
+
+
 class QuotaExceeded(SternaError):
-    """A quota or a rate limit is used up."""
+    """The tenant uses as much as it may."""
 
     code = "QUOTA_EXCEEDED"
     exit_code = 6
+
+
+class RateLimited(QuotaExceeded):
+    """Too many requests in too short a time."""
+
+    code = "RATE_LIMITED"
 
 
 class IdempotencyKeyReused(InvalidSpec):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from storage.collection import Collection
 from storage.jobs import Jobs
+from storage.keys import Keys
 from storage.once import Once
 from storage.submissions import Submissions
 from storage.uploads import Uploads
@@ -11,5 +12,5 @@ from storage.work import Work
 from storage.workers import Workers
 
 
-class Ledger(Jobs, Submissions, Once, Work, Workers, Uploads, Collection):
+class Ledger(Jobs, Submissions, Once, Work, Workers, Uploads, Collection, Keys):
     """Everything of the ledger on one database: `Ledger.open(url)`. Its parts are the classes that it joins."""

@@ -136,4 +136,5 @@ def _in_progress(request: Repeatable) -> RequestInProgress:
     return RequestInProgress(
         f"the request with the Idempotency-Key {request.key[:80]!r} is being handled",
         hint="send it again in a moment: the answer will be that of the first",
+        retry_after_s=1,
     )

@@ -149,3 +149,24 @@ UPLOAD_PARTS = Table(
     Column("upload_id", Text, ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True),
     Column("n", Integer, primary_key=True, autoincrement=False),
 )
+
+# A row for each tenant that was counted: storage/quotas.py locks it.
+TENANTS = Table(
+    "tenants",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("locks", BigInteger, nullable=False),
+)
+
+API_KEYS = Table(
+    "api_keys",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("sha256", Text, nullable=False, unique=True),
+    Column("created_us", BigInteger, nullable=False),
+    Column("revoked_us", BigInteger),
+    CheckConstraint("scope IN ('read', 'submit', 'admin')", name="api_keys_scope"),
+)

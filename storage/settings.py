@@ -57,6 +57,13 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=16_384 * MIB, ge=1)
     max_multipart_bytes: int = Field(default=256 * MIB, ge=1)
     max_json_bytes: int = Field(default=MIB, ge=1)
+    tenant_bytes: int | None = Field(default=None, ge=1, description="Bytes that one tenant may store; unset: any.")
+    tenant_queued: int | None = Field(default=None, ge=1, description="Jobs of one tenant that may wait; unset: any.")
+    tenant_running: int | None = Field(default=None, ge=1, description="Jobs of one tenant that may run; unset: any.")
+    requests_per_minute: int = Field(
+        default=6000, ge=1, description="Requests of one tenant; callers that need no key are not counted."
+    )
+
     allowed_hosts: tuple[str, ...] = Field(default=(), description="Names of the service besides this machine's own.")
     max_wait_s: float = Field(default=60, ge=0, description="The longest that `Prefer: wait` holds a request.")
 

@@ -14,6 +14,7 @@ from sterna.errors import Conflict, NotFound
 from storage.clock import microseconds, now_us
 from storage.database import Database
 from storage.once import Turn, fulfil
+from storage.quotas import check_queued
 from storage.records import append_events, find_job, owned_job
 from storage.schema import JOB_BLOBS, JOB_LABELS, JOBS, LOCAL, UPLOADS
 
@@ -23,7 +24,9 @@ _CAN_BE_TRIED_AGAIN = ("failed", "cancelled")
 class Submissions(Database):
     """The part of the ledger that makes jobs and removes them."""
 
-    def submit(self, spec: JobSpec, *, tenant: str = LOCAL, turn: Turn | None = None) -> Job:
+    def submit(
+        self, spec: JobSpec, *, tenant: str = LOCAL, turn: Turn | None = None, most_queued: int | None = None
+    ) -> Job:
         """Writes down a new job: queued, first attempt.
 
         Its message counts as sent, so that the outbox speaks up only when whoever submits fails to send it.
@@ -32,28 +35,37 @@ class Submissions(Database):
             spec: what is asked for; its uploads must be complete and the tenant's own.
             tenant: whose job it is.
             turn: of a request with an idempotency key; the job becomes its answer.
+            most_queued: so many jobs of the tenant may wait.
 
         Raises:
             NotFound: an upload is not there, not complete or another tenant's.
+            QuotaExceeded: too many wait.
             RequestInProgress: the turn was lost to another try.
         """
         with self.write() as connection:
+            if most_queued is not None:
+                check_queued(connection, tenant, more=1, most=most_queued)
             job = insert_job(connection, spec, tenant=tenant)
             if turn is not None:
                 answer = job.model_dump_json(by_alias=True)
                 fulfil(connection, turn, location=f"/v1/jobs/{job.id}", body=answer)
             return job
 
-    def retry(self, job_id: str, *, tenant: str = LOCAL, turn: Turn | None = None) -> Job:
+    def retry(
+        self, job_id: str, *, tenant: str = LOCAL, turn: Turn | None = None, most_queued: int | None = None
+    ) -> Job:
         """Queues a job that failed or was cancelled once more, as its next attempt.
 
         Raises:
             NotFound: there is no such job.
             Conflict: it waits, runs or has succeeded.
+            QuotaExceeded: too many wait.
             RequestInProgress: the turn was lost to another try.
         """
         again = and_(owned_job(job_id, tenant), JOBS.c.state.in_(_CAN_BE_TRIED_AGAIN))
         with self.write() as connection:
+            if most_queued is not None:
+                check_queued(connection, tenant, more=1, most=most_queued)
             row = connection.execute(
                 update(JOBS)
                 .where(again)

@@ -12,6 +12,7 @@ from api_schemas.uploads import Upload, UploadRequest
 from sterna.errors import Conflict, InvalidSpec, NotFound
 from storage.clock import microseconds, now_us
 from storage.database import Database
+from storage.quotas import check_stored
 from storage.schema import JOB_BLOBS, JOBS, LOCAL, UPLOAD_PARTS, UPLOADS
 
 _UPLOAD_ID = re.compile(r"upl_[0-9a-f]{32}")
@@ -21,7 +22,13 @@ class Uploads(Database):
     """The part of the ledger that knows the uploads."""
 
     def create_upload(
-        self, request: UploadRequest, *, part_bytes: int, complete: bool = False, tenant: str = LOCAL
+        self,
+        request: UploadRequest,
+        *,
+        part_bytes: int,
+        complete: bool = False,
+        tenant: str = LOCAL,
+        most_bytes: int | None = None,
     ) -> Upload:
         """Begins an upload.
 
@@ -30,6 +37,10 @@ class Uploads(Database):
             part_bytes: size of every part but the last.
             complete: the blob store has that content already, so nothing needs to be sent.
             tenant: whose it is.
+            most_bytes: so much the tenant may store in all.
+
+        Raises:
+            QuotaExceeded: it would be more.
         """
         upload_id = f"upl_{uuid.uuid4().hex}"
         row = {
@@ -40,6 +51,8 @@ class Uploads(Database):
             "tenant": tenant,
         }
         with self.write() as connection:
+            if most_bytes is not None:
+                check_stored(connection, tenant, more=0 if complete else request.bytes, most=most_bytes)
             connection.execute(insert(UPLOADS).values(**request.model_dump(), **row))
             return _find(connection, upload_id, tenant)
 

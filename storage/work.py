@@ -19,7 +19,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert, literal, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    case,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from api_schemas.events import EventBody, Message, PhaseChange, ProgressPoint, StateChange
 from api_schemas.jobs import ArtifactRef, Job, JobErrorInfo, Latest, Result, Sandbox
@@ -27,6 +41,7 @@ from api_schemas.queue import JobMessage
 from sterna.errors import AttemptsExhausted
 from storage.clock import microseconds, now_us
 from storage.database import Database
+from storage.quotas import may_run_more
 from storage.records import append_events, job_of
 from storage.schema import JOB_BLOBS, JOB_LOGS, JOBS
 
@@ -51,18 +66,33 @@ class Work(Database):
     """The part of the ledger that workers speak to."""
 
     def claim(
-        self, message: JobMessage, *, worker_id: str, lease_s: float, sandbox: Sandbox = "limits"
+        self,
+        message: JobMessage,
+        *,
+        worker_id: str,
+        lease_s: float,
+        sandbox: Sandbox = "limits",
+        most_running: int | None = None,
     ) -> Lease | None:
         """Takes the job of a message; of all who try, one succeeds. The record keeps what will hold its process.
 
+        Args:
+            message: which attempt of which job.
+            worker_id: who takes it.
+            lease_s: for how long, until the lease is renewed.
+            sandbox: what will hold its process.
+            most_running: so many jobs of one tenant may run.
+
         Returns:
-            None when that attempt is not due: taken, finished, or the message is an old copy.
+            None when that attempt is not due: taken, finished, the message is an old copy, or too many of the tenant's
+            jobs run; then it is announced again as soon as one has ended.
         """
         due = and_(JOBS.c.id == message.job_id, JOBS.c.state == "queued", JOBS.c.attempt == message.attempt)
+        allowed = true() if most_running is None else may_run_more(most_running)
         with self.write() as connection:
             row = connection.execute(
                 update(JOBS)
-                .where(due)
+                .where(due, allowed)
                 .values(
                     state="running",
                     worker_id=worker_id,
@@ -80,6 +110,7 @@ class Work(Database):
                 .returning(*JOBS.c, now_us().label("at_us"))
             ).one_or_none()
             if row is None:
+                connection.execute(update(JOBS).where(due).values(_NEVER_SENT))
                 return None
             _tell_state(connection, row)
         return Lease(job=job_of(row), worker_id=worker_id, attempt=message.attempt)
@@ -182,14 +213,16 @@ class Work(Database):
         with self.write() as connection:
             return _take_back(connection, expired, lost=1, max_attempts=max_attempts)
 
-    def due(self, *, older_than_s: float, limit: int) -> tuple[JobMessage, ...]:
+    def due(self, *, older_than_s: float, limit: int, most_running: int | None = None) -> tuple[JobMessage, ...]:
         """The outbox: messages of queued jobs that should be sent now, oldest job first. They count as sent.
 
         A job that was given back, or whose message went unheard, is due at once; any other when its last message is
-        older than `older_than_s`, and each time it is due again only after twice as long, up to eight times.
+        older than `older_than_s`, and each time it is due again only after twice as long, up to eight times. Jobs of a
+        tenant that has `most_running` jobs at work are not due.
         """
         waited = JOBS.c.sent_us + JOBS.c.patience * microseconds(older_than_s) <= now_us()
-        is_due = and_(JOBS.c.state == "queued", or_(JOBS.c.sent_us.is_(None), waited))
+        allowed = true() if most_running is None else may_run_more(most_running)
+        is_due = and_(JOBS.c.state == "queued", or_(JOBS.c.sent_us.is_(None), waited), allowed)
         oldest = select(JOBS.c.id).where(is_due).order_by(JOBS.c.created_us).limit(limit)
         doubled = case(
             (JOBS.c.sent_us.is_(None), 1),

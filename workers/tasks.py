@@ -24,7 +24,10 @@ def run_job(context: WorkerContext, message: JobMessage) -> str:
         # Celery fetched it before the shutdown and thinks it done: announced at once, a worker that lives hears it.
         context.ledger.unheard([message])
         return "not due"
-    lease = context.ledger.claim(message, worker_id=context.worker_id, lease_s=context.settings.lease_s)
+    settings = context.settings
+    lease = context.ledger.claim(
+        message, worker_id=context.worker_id, lease_s=settings.lease_s, most_running=settings.tenant_running
+    )
     if lease is None:
         return "not due"
     outcome = context.supervisor().run(lease)

@@ -49,7 +49,10 @@ def doubt_messages(context: WorkerContext) -> None:
 
 def send_due(context: WorkerContext, send: Send) -> None:
     """Send messages for jobs that wait and whose last message is old, lost or was never sent."""
-    due = context.ledger.due(older_than_s=context.settings.resend_after_s, limit=RESEND_LIMIT)
+    settings = context.settings
+    due = context.ledger.due(
+        older_than_s=settings.resend_after_s, limit=RESEND_LIMIT, most_running=settings.tenant_running
+    )
     for i, message in enumerate(due):
         try:
             send(message)

@@ -16,6 +16,7 @@ import typer
 import sterna
 from sterna.cli.compress_command import compress_command
 from sterna.cli.file_commands import inspect_command, unpack_command, verify_command
+from sterna.cli.keys_command import app as keys_app
 from sterna.cli.output import print_error
 from sterna.cli.serve_command import serve_command
 from sterna.cli.service_commands import (
@@ -49,6 +50,7 @@ app.command("inspect", rich_help_panel=_FILES)(inspect_command)
 app.command("verify", rich_help_panel=_FILES)(verify_command)
 app.command("unpack", rich_help_panel=_FILES)(unpack_command)
 app.command("serve", rich_help_panel=_SERVICE)(serve_command)
+app.add_typer(keys_app, name="keys", rich_help_panel=_SERVICE)
 app.command("submit", rich_help_panel=_SERVICE)(submit_command)
 app.command("status", rich_help_panel=_SERVICE)(status_command)
 app.command("wait", rich_help_panel=_SERVICE)(wait_command)

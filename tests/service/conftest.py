@@ -4,7 +4,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,10 +100,18 @@ def served(folder: Path, **settings) -> Iterator[Service]:
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     service = Service(f"http://127.0.0.1:{port}", app.state.backends, folder)
-    yield service
-    service.http.close()
-    server.should_exit = True
-    thread.join()
+    try:
+        yield service
+    finally:
+        service.http.close()
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[..., AbstractContextManager[Service]]:
+    """Makes a server for whoever needs one for longer than a test."""
+    return served
 
 
 @pytest.fixture(scope="session")

@@ -29,8 +29,8 @@ class Desk:
     def claim(self, job: Job, *, worker_id: str = "w1", lease_s: float = 60) -> Lease | None:
         return self.ledger.claim(self.message(job), worker_id=worker_id, lease_s=lease_s)
 
-    def message(self, job: Job) -> JobMessage:
-        return JobMessage(job_id=job.id, attempt=self.ledger.job(job.id).attempt)
+    def message(self, job: Job, *, tenant: str = LOCAL) -> JobMessage:
+        return JobMessage(job_id=job.id, attempt=self.ledger.job(job.id, tenant=tenant).attempt)
 
     def states(self, job: Job) -> list[str]:
         """The states that the events tell, oldest first."""

@@ -1,0 +1,37 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from sterna.cli.main import app
+from storage import Ledger, Settings
+
+
+@pytest.fixture
+def keys(tmp_path, monkeypatch):
+    monkeypatch.setenv("STERNA_DATA_DIR", str(tmp_path / "data"))
+
+    def run(*arguments):
+        done = CliRunner().invoke(app, ["keys", *arguments], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    return run
+
+
+def test_create_list_and_revoke(keys, tmp_path):
+    key = keys("create", "--tenant", "acme", "--name", "ci").strip()
+    made = json.loads(keys("create", "--tenant", "acme", "--scope", "admin", "--json"))
+    ledger = Ledger.open(Settings(data_dir=tmp_path / "data").database_url)
+    found = ledger.find_key(key)
+    assert (found.tenant, found.name, found.scope) == ("acme", "ci", "submit")
+    assert ledger.find_key(made["key"]).id == made["id"]
+    listed = keys("list")
+    assert found.id in listed
+    assert key not in listed + keys("list", "--json")
+    keys("revoke", found.id)
+    assert ledger.find_key(key) is None
+    revoked = {one["id"]: one["revoked_at"] for one in json.loads(keys("list", "--json"))["keys"]}
+    assert revoked[found.id]
+    assert revoked[made["id"]] is None
+    ledger.close()
