@@ -19,6 +19,7 @@ from api_schemas.answers import OrNewer, is_answer
 
 JobState = Annotated[Literal["queued", "running", "succeeded", "failed", "cancelled"], OrNewer()]
 Phase = Annotated[Literal["validating", "baseline", "search", "recover", "pack", "export"], OrNewer()]
+JOB_STATES: tuple[str, ...] = ("queued", "running", "succeeded", "failed", "cancelled")
 TERMINAL_STATES: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 
 Export = Annotated[Literal["onnx", "gguf", "safetensors", "pt2"], OrNewer()]
@@ -63,13 +64,12 @@ class Acceptance(Wire):
     on_miss: Annotated[Literal["fail", "best_effort"], OrNewer()] = "best_effort"
 
 
-class CompressSpec(Wire):
-    """What is asked of a compression, wherever the files come from.
+class CompressOptions(Wire):
+    """How to compress, but for the target.
 
     The contract names more than this version does: exports but `safetensors` are refused.
     """
 
-    target_sparsity: float = Field(gt=0, lt=1, description="Share of zeros among the ternarised weights.")
     tolerance: float = Field(default=0.0005, ge=0, lt=0.5)
     granularity: Annotated[Literal["global", "layer"], OrNewer()] = "global"
     exclude: tuple[Glob, ...] = Field(default=(), max_length=256)
@@ -90,8 +90,14 @@ class CompressSpec(Wire):
         return exports
 
 
-class JobSpec(CompressSpec):
-    """What `POST /v1/jobs` takes. Only `model` and `target_sparsity` are required."""
+class CompressSpec(CompressOptions):
+    """What is asked of a compression, wherever the files come from."""
+
+    target_sparsity: float = Field(gt=0, lt=1, description="Share of zeros among the ternarised weights.")
+
+
+class Submission(Wire):
+    """What a job has besides: its files, its labels, its time."""
 
     model: UploadId
     data: UploadId | None = None
@@ -102,6 +108,10 @@ class JobSpec(CompressSpec):
         le=691_200,
         description="The longest that one attempt may run; time in the queue does not count. The service has its own.",
     )
+
+
+class JobSpec(CompressSpec, Submission):
+    """What `POST /v1/jobs` takes. Only `model` and `target_sparsity` are required."""
 
 
 class Progress(BaseModel):
@@ -210,6 +220,7 @@ class Job(BaseModel):
     finished_at: datetime | None = None
     spec: JobSpec
     labels: dict[str, str]
+    sweep_id: str | None = None
     progress: Progress
     latest: Latest
     result: Result | None = None

@@ -15,6 +15,7 @@ import uvicorn
 from service.app import create_app
 from service.origin import is_loopback
 from sterna.hardening import hide_process
+from sterna.json_logs import log_as_json
 from storage import Ledger, Settings
 
 USAGE_ERROR = 2
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     hide_process()
+    log_as_json()
     settings = Settings() if options.data_dir is None else Settings(data_dir=options.data_dir)
     if not is_loopback(options.host) and not _has_keys(settings):
         sys.stderr.write(
@@ -36,7 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return USAGE_ERROR
     # Long polls may be open when the service is told to end; they are cut off rather than waited for.
-    uvicorn.run(create_app(settings), host=options.host, port=options.port, timeout_graceful_shutdown=5)
+    uvicorn.run(
+        create_app(settings),
+        host=options.host,
+        port=options.port,
+        timeout_graceful_shutdown=5,
+        log_config=None,
+        access_log=False,
+    )
     return 0
 
 

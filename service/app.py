@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from service import artifacts, health, jobs, uploads
+from service import artifacts, health, jobs, sweeps, uploads, webhooks, workers
 from service.backends import Backends
 from service.documents import PROBLEMS
 from service.envelope import Envelope
@@ -43,7 +43,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(OwnOriginOnly, allowed_hosts=chosen.allowed_hosts)
     app.add_middleware(Envelope)
-    routers = (uploads.router, jobs.router, artifacts.router, health.router)
+    routers = (
+        uploads.router,
+        jobs.router,
+        artifacts.router,
+        sweeps.router,
+        webhooks.router,
+        workers.router,
+        health.router,
+    )
     add_problem_handlers(app, routers=routers)
     for router in routers:
         app.include_router(router)

@@ -11,6 +11,7 @@ from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from service.key_policy import KeyPolicy
+from service.metrics import Metrics
 from service.queue import Queue
 from service.rates import Rates
 from storage import BlobStore, Ledger, Settings
@@ -27,6 +28,7 @@ class Backends:
         readers: how many models may be read at a time.
         keys: whether callers need one.
         rates: how often they may call.
+        metrics: what this process has answered.
     """
 
     settings: Settings
@@ -36,6 +38,7 @@ class Backends:
     readers: CapacityLimiter
     keys: KeyPolicy
     rates: Rates
+    metrics: Metrics
 
     @classmethod
     @contextmanager
@@ -53,6 +56,7 @@ class Backends:
                 CapacityLimiter(_READERS),
                 KeyPolicy(ledger),
                 Rates(settings.requests_per_minute),
+                Metrics(ledger, settings),
             )
         finally:
             queue.close()

@@ -57,6 +57,7 @@ def _caller_with(scope: Scope) -> Callable[..., Awaitable[Caller]]:
         key = await run_in_threadpool(backends.ledger.find_key, shown.credentials)
         if key is None:
             raise Unauthenticated("the key is unknown or revoked", hint="ask an operator for another key")
+        request.state.tenant, request.state.key_id = key.tenant, key.id
         _count(request, backends.rates, key.tenant)
         if not key.may(scope):
             raise AccessDenied(

@@ -1,8 +1,10 @@
-"""What every answer carries whatever its route: the id of the request, and headers that the handling has added."""
+"""What every request has whatever its route: an id, headers that its handling added, a line in the log, a count."""
 
 from __future__ import annotations
 
+import logging
 import re
+import time
 import uuid
 from collections.abc import Mapping
 
@@ -10,6 +12,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.metrics import Metrics, route_of
+from sterna.json_logs import bound
+
+_log = logging.getLogger("service.access")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -28,13 +34,36 @@ class Envelope:
         state = scope.setdefault("state", {})
         state["request_id"] = given if _ID.fullmatch(given) else uuid.uuid4().hex
         state["headers"] = {"X-Request-Id": state["request_id"]}
+        status = 500
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 MutableHeaders(scope=message).update(state["headers"])
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        metrics: Metrics = scope["app"].state.backends.metrics
+        began = time.perf_counter()
+        metrics.in_flight.inc()
+        try:
+            with bound(request_id=state["request_id"]):
+                await self._app(scope, receive, send_with_headers)
+        finally:
+            seconds = time.perf_counter() - began
+            metrics.in_flight.dec()
+            metrics.answered(scope, status, seconds)
+            _log_answer(scope, status, seconds)
+
+
+def _log_answer(scope: Scope, status: int, seconds: float) -> None:
+    """One line for each request, with the ids of what it was about."""
+    if not _log.isEnabledFor(logging.INFO):
+        return
+    state = scope["state"]
+    fields = {"request_id": state["request_id"], "status": status, "seconds": round(seconds, 6)}
+    fields |= {name: state[name] for name in ("tenant", "key_id") if state.get(name)} | scope.get("path_params", {})
+    _log.info("%s %s %d", scope["method"], route_of(scope), status, extra={"fields": fields})
 
 
 def add_headers(request: Request, headers: Mapping[str, str]) -> None:

@@ -9,12 +9,15 @@ from collections.abc import Callable
 
 from anyio import fail_after, to_thread
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from kombu.exceptions import OperationalError
 from obstore.exceptions import BaseError as BlobStoreError
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
 
 from service.backends import Backends, TheBackends
+from service.callers import Admin
+from service.metrics import METRICS_TYPE
 from service.problems import RETRY_AFTER_S, new_problem, problem_response
 
 router = APIRouter(tags=["health"])
@@ -50,6 +53,13 @@ async def readyz(request: Request, backends: TheBackends) -> Response:
     problem = new_problem(503, f"not ready: {bad}", hint="the log of the service says more")
     extra = f'"checks":{json.dumps(found)}'
     return problem_response(request, problem, headers={"Retry-After": RETRY_AFTER_S}, extra=extra)
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(backends: TheBackends, caller: Admin) -> Response:
+    """Figures for Prometheus, in its text format."""
+    del caller
+    return Response(await run_in_threadpool(backends.metrics.text), media_type=METRICS_TYPE)
 
 
 def _worker_is_alive(backends: Backends) -> None:

@@ -54,8 +54,17 @@ async def inspect_blob(backends: Backends, model: str) -> Inspection:
     return await to_thread.run_sync(inspect, limiter=backends.readers)
 
 
-def _check(model: Path, data: Path | None, spec: CompressSpec) -> ModelInspection:
-    found = preflight(model, data, spec.exclude, objective=spec.objective)
+def check_target(spec: CompressSpec, found: ModelInspection) -> None:
+    """Whether the model's weights can have the sparsity asked for.
+
+    Raises:
+        TargetUnreachable: they are too few.
+    """
     if spec.search.alpha is None:
         wanted_zeros(found.ternarisable_weights, spec.target_sparsity, spec.tolerance)
+
+
+def _check(model: Path, data: Path | None, spec: CompressSpec) -> ModelInspection:
+    found = preflight(model, data, spec.exclude, objective=spec.objective)
+    check_target(spec, found)
     return found

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from storage.collection import Collection
+from storage.figures import Counts
 from storage.jobs import Jobs
 from storage.keys import Keys
 from storage.once import Once
 from storage.submissions import Submissions
+from storage.sweeps import Sweeps
 from storage.uploads import Uploads
+from storage.webhooks import Webhooks
 from storage.work import Work
 from storage.workers import Workers
 
 
-class Ledger(Jobs, Submissions, Once, Work, Workers, Uploads, Collection, Keys):
+class Ledger(Jobs, Submissions, Sweeps, Once, Work, Workers, Uploads, Collection, Keys, Webhooks, Counts):
     """Everything of the ledger on one database: `Ledger.open(url)`. Its parts are the classes that it joins."""

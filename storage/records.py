@@ -10,10 +10,11 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select
 
-from api_schemas.events import Event, EventBody
+from api_schemas.events import Event, EventBody, StateChange
 from api_schemas.jobs import Job, JobErrorInfo, JobSpec, Latest, Progress, Result
 from sterna.errors import NotFound
 from storage.clock import as_datetime
+from storage.outbox import enqueue_news
 from storage.schema import EVENTS, JOBS
 
 _JOB_ID = re.compile(r"job_[0-9a-f]{32}")
@@ -62,6 +63,7 @@ def job_of(row: Row[Any]) -> Job:
         finished_at=_time(row.finished_us),
         spec=spec,
         labels=spec.labels,
+        sweep_id=row.sweep_id,
         progress=_progress(row),
         latest=Latest.model_validate_json(row.latest),
         result=None if row.result is None else Result.model_validate_json(row.result),
@@ -77,7 +79,7 @@ def event_of(row: Row[Any]) -> Event:
 def append_events(
     connection: Connection, job_id: str, bodies: Sequence[EventBody], *, last_event: int, at_us: int
 ) -> None:
-    """Writes the events that an update of the job has just made room for.
+    """Writes the events that an update of the job has just made room for, and what webhooks are to be told of them.
 
     Args:
         connection: the transaction of that update.
@@ -94,6 +96,9 @@ def append_events(
     ]
     if rows:
         connection.execute(insert(EVENTS), rows)
+    for body in bodies:
+        if isinstance(body, StateChange):
+            enqueue_news(connection, job_id, body, at_us=at_us)
 
 
 def _progress(row: Row[Any]) -> Progress:

@@ -11,6 +11,15 @@ METADATA = MetaData()
 LOCAL: Final = "local"
 """The tenant of an installation that asks for no keys. Everything belongs to one tenant; others cannot see it."""
 
+SWEEPS = Table(
+    "sweeps",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+)
+
 JOBS = Table(
     "jobs",
     METADATA,
@@ -44,12 +53,14 @@ JOBS = Table(
     Column("sent_us", BigInteger),
     Column("patience", Integer, nullable=False, default=1),
     Column("last_event", BigInteger, nullable=False, default=0),
+    Column("sweep_id", Text, ForeignKey("sweeps.id")),
     CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="jobs_state"),
     CheckConstraint("requested IN ('stop', 'cancel')", name="jobs_requested"),
     CheckConstraint("(state = 'running') = (worker_id IS NOT NULL)", name="jobs_running_has_worker"),
     CheckConstraint("(state = 'succeeded') = (result IS NOT NULL)", name="jobs_succeeded_has_result"),
     Index("jobs_newest", "tenant", "created_us", "id"),
     Index("jobs_by_state", "state", "created_us", "id"),
+    Index("jobs_by_sweep", "sweep_id"),
 )
 
 JOB_LABELS = Table(
@@ -169,4 +180,40 @@ API_KEYS = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("revoked_us", BigInteger),
     CheckConstraint("scope IN ('read', 'submit', 'admin')", name="api_keys_scope"),
+)
+
+WEBHOOKS = Table(
+    "webhooks",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("events", Text, nullable=False),
+    # What signs: kept as it is, since a signature cannot be made with a digest of it.
+    Column("secret", Text, nullable=False),
+    Column("old_secret", Text),
+    Column("old_until_us", BigInteger),
+    Column("disabled_reason", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Index("webhooks_by_tenant", "tenant", "created_us"),
+)
+
+# The outbox of the webhooks. `next_us` is when the next try is due, NULL when none will come.
+DELIVERIES = Table(
+    "deliveries",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("webhook_id", Text, ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
+    Column("job_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("next_us", BigInteger),
+    Column("last_status", Integer),
+    Column("last_error", Text, nullable=False),
+    CheckConstraint("state IN ('pending', 'delivered', 'failed')", name="deliveries_state"),
+    Index("deliveries_due", "state", "next_us"),
+    Index("deliveries_by_webhook", "webhook_id", "created_us"),
 )

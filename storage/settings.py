@@ -16,6 +16,8 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
+from storage.webhooks import WAITS_S
+
 MIB = 2**20
 SCHEME: Final = "filesystem://"
 TRANSPORT: Final = "storage.broker:Transport"
@@ -63,6 +65,12 @@ class Settings(BaseSettings):
     requests_per_minute: int = Field(
         default=6000, ge=1, description="Requests of one tenant; callers that need no key are not counted."
     )
+
+    webhook_allowed_networks: tuple[str, ...] = Field(
+        default=(), description="Networks that webhooks may lead into although they are not public, such as 10.0.0.0/8."
+    )
+    webhook_waits_s: tuple[float, ...] = Field(default=WAITS_S, description="How long after each failed try.")
+    keep_deliveries_s: float = Field(default=7 * 86_400, gt=0, description="How long it is known what was delivered.")
 
     allowed_hosts: tuple[str, ...] = Field(default=(), description="Names of the service besides this machine's own.")
     max_wait_s: float = Field(default=60, ge=0, description="The longest that `Prefer: wait` holds a request.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, select, update
 
 from api_schemas.jobs import Sandbox
-from storage.clock import microseconds, now_us
+from api_schemas.workers import Worker
+from storage.clock import as_datetime, microseconds, now_us
 from storage.database import Database
-from storage.schema import WORKERS
+from storage.schema import JOBS, WORKERS
 
 
 class Workers(Database):
@@ -26,3 +27,28 @@ class Workers(Database):
         recent = WORKERS.c.seen_us >= now_us() - microseconds(within_s)
         with self.read() as connection:
             return connection.execute(select(func.count()).select_from(WORKERS).where(recent)).scalar_one()
+
+    def list_workers(self, *, alive_within_s: float) -> tuple[Worker, ...]:
+        """The workers that are known, those seen last first; alive are those that beat within that time."""
+        mine = and_(JOBS.c.worker_id == WORKERS.c.id, JOBS.c.state == "running")
+        running = select(func.count()).where(mine).correlate(WORKERS).scalar_subquery()
+        alive = WORKERS.c.seen_us >= now_us() - microseconds(alive_within_s)
+        query = select(WORKERS, running.label("running"), alive.label("alive")).order_by(WORKERS.c.seen_us.desc())
+        with self.read() as connection:
+            rows = connection.execute(query).all()
+        return tuple(
+            Worker(
+                id=row.id,
+                capacity=row.capacity,
+                running=row.running,
+                sandbox=row.sandbox,
+                alive=bool(row.alive),
+                last_seen_at=as_datetime(row.seen_us),
+            )
+            for row in rows
+        )
+
+    def forget_workers(self, *, older_than_s: float) -> None:
+        """Removes workers that were not seen for so long."""
+        with self.write() as connection:
+            connection.execute(delete(WORKERS).where(WORKERS.c.seen_us < now_us() - microseconds(older_than_s)))

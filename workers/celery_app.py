@@ -5,6 +5,7 @@ A thread of the pool supervises one child process, so threads are enough: the wo
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from celery import Celery, signals
@@ -12,6 +13,7 @@ from celery import Celery, signals
 from api_schemas import JobMessage
 from api_schemas.queue import RUN_JOB_TASK
 from sterna.hardening import hide_process
+from sterna.json_logs import log_as_json
 from storage import Settings
 from workers import tasks
 from workers.context import worker_context
@@ -39,6 +41,12 @@ def create_app(settings: Settings) -> Celery:
 def run_job(job_id: str, attempt: int) -> None:
     """Run one attempt of one job. Anything but a string and a number is refused before it reaches the ledger."""
     tasks.run_job(worker_context(), JobMessage(job_id=job_id, attempt=attempt))
+
+
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]  # celery has no types
+def set_up_logging(loglevel: int | None = None, **_: Any) -> None:  # noqa: ANN401  celery's signature
+    """Log as the service does, in place of Celery's own way."""
+    log_as_json(level=loglevel or logging.WARNING)
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]  # celery has no types

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 
 from api_schemas import JobMessage
+from sterna.json_logs import bound
 from workers.context import WorkerContext
 
 _log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ def run_job(context: WorkerContext, message: JobMessage) -> str:
     )
     if lease is None:
         return "not due"
-    outcome = context.supervisor().run(lease)
+    with bound(job_id=message.job_id, attempt=message.attempt):
+        outcome = context.supervisor().run(lease)
     _log.info("%s attempt %d: %s", message.job_id, message.attempt, outcome)
     return outcome

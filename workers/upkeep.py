@@ -1,8 +1,8 @@
 """What every worker does between jobs, on Celery's own timer: says that it lives, and keeps the ledger moving.
 
 SQL is the truth and the queue may lose anything, so each worker also re-queues jobs whose lease ran out and sends the
-messages of jobs that wait unclaimed. It deletes what is kept no longer, and once an hour what killed processes left.
-All of it is safe to do from many workers at once.
+messages of jobs that wait unclaimed. It tells webhooks what they are to be told, deletes what is kept no longer, and
+once an hour what killed processes left. All of it is safe to do from many workers at once.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from kombu.exceptions import OperationalError as BrokerError
 from api_schemas import JobMessage
 from api_schemas.queue import RUN_JOB_TASK
 from workers.context import WorkerContext, worker_context
+from workers.courier import Courier
 from workers.sweep import sweep
 
 Send = Callable[[JobMessage], None]
 RESEND_LIMIT: Final = 100
 SWEEP_EVERY_S: Final = 3600.0
 EXPIRE_EVERY_S: Final = 60.0
+DELIVER_EVERY_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +73,8 @@ def expire(context: WorkerContext) -> None:
             _log.info("deleted %d jobs that ended more than %g s ago", expired, settings.keep_jobs_s)
     ledger.delete_unused_uploads(older_than_s=settings.sweep_after_s)
     ledger.forget_turns(older_than_s=settings.idempotency_s)
+    ledger.forget_deliveries(older_than_s=settings.keep_deliveries_s)
+    ledger.forget_workers(older_than_s=settings.sweep_after_s)
     removed = ledger.collect(context.blobs, grace_s=settings.blob_grace_s)
     if removed:
         _log.info("removed %d blobs that nothing refers to", removed)
@@ -84,6 +88,7 @@ class Upkeep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no ty
     def __init__(self, parent: Any, **options: Any) -> None:  # noqa: ANN401  celery has no types
         super().__init__(parent, **options)
         self._entries: list[Any] = []
+        self._courier: Courier | None = None
 
     def start(self, parent: Any) -> None:  # noqa: ANN401  celery has no types
         """Begin at once and repeat; an error of the ledger is logged by the timer, which goes on."""
@@ -93,10 +98,12 @@ class Upkeep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no ty
 
         context = worker_context()
         interval_s = min(context.settings.beat_s, context.settings.lease_s / 2)
+        courier = self._courier = Courier(context)
         chores: tuple[tuple[float, Callable[[], None]], ...] = (
             (interval_s, lambda: beat(context, capacity=parent.concurrency)),
             (interval_s, lambda: reap(context)),
             (interval_s, lambda: send_due(context, send)),
+            (DELIVER_EVERY_S, courier.look),
             (EXPIRE_EVERY_S, lambda: expire(context)),
             (SWEEP_EVERY_S, lambda: sweep(context)),
         )
@@ -110,5 +117,7 @@ class Upkeep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no ty
         for entry in self._entries:
             entry.cancel()
         self._entries.clear()
+        if self._courier is not None:
+            self._courier.close()
 
     terminate = stop

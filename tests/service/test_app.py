@@ -45,12 +45,23 @@ def test_the_contract_is_published(service):
         "GET /v1/jobs/{job_id}/events",
         "GET /v1/jobs/{job_id}/artifacts",
         "GET /v1/jobs/{job_id}/artifacts/{name}",
+        "POST /v1/sweeps",
+        "GET /v1/sweeps/{sweep_id}",
+        "POST /v1/webhooks",
+        "GET /v1/webhooks",
+        "GET /v1/webhooks/{webhook_id}",
+        "DELETE /v1/webhooks/{webhook_id}",
+        "POST /v1/webhooks/{webhook_id}/secret",
+        "GET /v1/webhooks/{webhook_id}/deliveries",
+        "POST /v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
+        "GET /v1/workers",
+        "GET /metrics",
         "GET /livez",
         "GET /readyz",
     }
     content = document["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]
     assert set(content) == {"application/json", "multipart/form-data"}
-    assert content["application/json"]["schema"]["required"] == ["target_sparsity", "model"]
+    assert content["application/json"]["schema"]["required"] == ["model", "target_sparsity"]
     assert "$ref" not in str(content)
 
 

@@ -1,0 +1,93 @@
+"""Metrics for Prometheus: what this process answered, and how the ledger stands when it is asked.
+
+Labels are few and bounded: routes by their pattern, never ids. Green answers hide workers that hear nothing, so the age
+of the queue and the time since a job was last taken are told too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.types import Scope
+
+from api_schemas.jobs import JOB_STATES
+from storage import Ledger, Settings
+
+METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """The figures of this process."""
+
+    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_LedgerCollector(ledger, settings.worker_alive_s))
+        self._requests = Counter(
+            "sterna_http_requests",
+            "Requests that were answered.",
+            ("method", "route", "status"),
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "sterna_http_request_seconds",
+            "Time until the end of the answer; long polls take as long as they were asked to.",
+            ("route",),
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self.in_flight = Gauge(
+            "sterna_http_requests_in_flight", "Requests that are being answered.", registry=self._registry
+        )
+
+    def answered(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count a request."""
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        route = route_of(scope)
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def text(self) -> bytes:
+        """All figures in the text format."""
+        return generate_latest(self._registry)
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+
+
+def route_of(scope: Scope) -> str:
+    """The pattern of the route that answered, `unmatched` where there was none."""
+    return str(getattr(scope.get("route"), "path", "unmatched"))
+
+
+class _LedgerCollector(Collector):
+    def __init__(self, ledger: Ledger, alive_within_s: float) -> None:
+        self._ledger = ledger
+        self._alive_within_s = alive_within_s
+
+    def collect(self) -> Iterator[Metric]:
+        found = self._ledger.figures(alive_within_s=self._alive_within_s)
+        jobs = GaugeMetricFamily("sterna_jobs", "Jobs by state.", labels=["state"])
+        for state in JOB_STATES:
+            jobs.add_metric([state], found.jobs.get(state, 0))
+        yield jobs
+        yield _gauge(
+            "sterna_queue_oldest_seconds", "How long the job that waits longest has waited.", found.oldest_queued_s
+        )
+        if found.since_claim_s is not None:
+            yield _gauge("sterna_last_claim_age_seconds", "Since a worker last took a job.", found.since_claim_s)
+        yield _gauge("sterna_workers_alive", "Workers that beat lately.", found.workers)
+        yield _gauge("sterna_worker_slots", "Jobs that they take at once.", found.slots)
+        yield _gauge("sterna_webhook_deliveries_pending", "News on their way to webhooks.", found.undelivered)
+
+    def describe(self) -> Iterator[Metric]:
+        """None: registering must not ask the database."""
+        return iter(())
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
