@@ -2,8 +2,9 @@
 
     python -m bench.method [--quick] [--draw]
 
-Within an hour on two cores, two runs at a time with one thread each. `--quick` takes the smallest network alone and
-leaves docs/ as it is; `--draw` writes table and plot again from the outcomes of the last whole run.
+Within an hour on two cores, two runs at a time with one thread each. What was interrupted goes on where it was, as long
+as the code that it measures is the same. `--quick` takes the smallest network alone and leaves docs/ as it is; `--draw`
+writes table and plot again from the outcomes of the last whole run.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from rich.progress import track
 from bench.method.compare import METHODS, STEERED, Outcome, run
 from bench.method.cost import CostRatio, compare_cost
 from bench.method.datasets import FOLDER
+from bench.method.journal import Journal
 from bench.method.report import Report, draw, table
 from bench.method.train import TASKS, load_samples, load_trained
 from sterna.method import classification, evaluate
@@ -75,14 +77,18 @@ def outcomes(tasks: Iterable[str]) -> list[Outcome]:
     """Every method, two at a time, the long ones first."""
     runs = [
         (task, method, target, seed)
-        for task, method, seed in product(reversed(list(tasks)), METHODS, SEEDS)
+        for method, task, seed in product(METHODS, reversed(list(tasks)), SEEDS)
         for target in (TARGETS if method in STEERED else (None,))
     ]
+    journal = Journal(FOLDER / "outcomes.jsonl")
+    left = [arguments for arguments in runs if arguments not in journal]
     # Spawned, and told before they import torch: a fork of a process that has used torch's threads hangs.
     os.environ["OMP_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        done = as_completed([pool.submit(run, *arguments) for arguments in runs])
-        return [future.result() for future in track(done, total=len(runs), description="runs")]
+        done = as_completed([pool.submit(run, *arguments) for arguments in left])
+        for future in track(done, total=len(left), description="runs"):
+            journal.add(future.result())
+    return [journal[arguments] for arguments in runs]
 
 
 def costs(tasks: Iterable[str], steps: int, pairs: int) -> list[CostRatio]:

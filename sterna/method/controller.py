@@ -12,7 +12,8 @@ integrator has to wind up, so there is nothing to tune and nothing to saturate.
 | τ_l | threshold of layer l, τ / g_l | (L,) |
 
 Over the whole network it is g_l·|v| that is ranked, so that a sensitive layer keeps more of its weights. A layer that
-lost all of them would pass nothing on, and no gradient would ever reach it again; so each keeps its largest few.
+lost nearly all of them would pass next to nothing on, normalisation would blow that up and the layers before it would
+seem all the more sensitive; so each keeps at least half of what it would keep if all layers had the target.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from torch import Tensor
 
 from sterna.method.wdr import alpha_of, threshold_of
 
-LEAST_KEPT_SHARE = 0.1
+LEAST_KEPT_SHARE = 0.5
+"""Of what a layer would keep at the target. With a tenth, layers starved each other (docs/log.md, 2026-11-24)."""
 
 
 class Controller(Protocol):
@@ -47,7 +49,7 @@ class QuantileLock:
         sizes: n_l.
         sparsity: share of zeros among the N weights; round(N·sparsity) of them are zeros.
 
-    Each layer keeps at least a tenth of what it would keep if all layers had the target.
+    Each layer keeps at least `LEAST_KEPT_SHARE` of what it would keep if all layers had the target.
     """
 
     def __init__(self, sizes: Sequence[int], sparsity: float) -> None:

@@ -106,6 +106,22 @@ class LatentWeights(nn.Module):
                 self.join([f[:, None].expand_as(r) for f, r in zip(factors, self.channels(self.v), strict=True)])
             )
 
+    def anchor(self, threshold: Tensor) -> Tensor:
+        """Measure v in units of its survivors' mean again, in place; give τ in the same units.
+
+        Once weights are hard, W = s·T(v) says nothing of the length of v, which drifts outwards: survivors are pushed
+        away from the threshold more often than back. WDR has its wells at 0 and ±1, so this is where they belong.
+
+        Args:
+            threshold: τ, () or (N,).
+        """
+        with torch.no_grad():
+            kept = self.v.abs() > threshold
+            mean = (self.v.abs() * kept).sum() / kept.sum().clamp(min=1)
+            mean = torch.where(mean > 0, mean, 1.0)
+            self.v.div_(mean)
+            return threshold / mean
+
     def soft_weights(self) -> dict[str, Tensor]:
         """s·clip(v, −1, 1) by name, with its exact gradient."""
         return self._scaled(self.v.clamp(-1.0, 1.0))

@@ -28,7 +28,7 @@ from sterna.method.evaluation import target_of
 from sterna.method.latent import LatentWeights
 from sterna.method.objective import Objective
 from sterna.method.recovery import renew_statistics
-from sterna.method.schedule import cosine, landing_step, moment, recovery_steps
+from sterna.method.schedule import Moment, cosine, landing_step, moment, recovery_steps
 from sterna.method.sensitivity import layer_sensitivity
 from sterna.method.trials import AlphaBracket, Trial
 from sterna.method.wdr import wdr_slope
@@ -132,7 +132,7 @@ class _Run:
             now = moment(self.config, step)
             locking = step % self.config.lock_every == 0
             if locking:
-                self._lock(step, now.target_share)
+                self._lock(step, now)
             soft = self.config.gradient == "exact"
             weights = self.latent.soft_weights() if soft else self.latent.weights(self.threshold, now.hardness)
             self._optimise(weights, now.rate)
@@ -204,7 +204,7 @@ class _Run:
             alpha = 2.0 * self.threshold.square()
             self.latent.v.sub_(wdr_slope(self.latent.v, alpha), alpha=strength)
 
-    def _lock(self, step: int, target_share: float) -> None:
+    def _lock(self, step: int, now: Moment) -> None:
         """Set τ, and with it α, for the steps to come."""
         config = self.config
         moments = self.optimiser.state[self.latent.v]
@@ -217,10 +217,12 @@ class _Run:
             exponent = config.sensitivity * config.target_sparsity**3
             self.sensitivity = layer_sensitivity(moments["exp_avg_sq"], self.latent.sizes, exponent)
         controller = self.controller
-        if target_share < 1.0:
-            controller = self._quantile_lock(config.target_sparsity * target_share)
+        if now.target_share < 1.0:
+            controller = self._quantile_lock(config.target_sparsity * now.target_share)
         v = self.latent.v.detach()
         self.threshold = controller.threshold(v, self.sensitivity)
+        if config.method == "sca" and config.alpha is None and now.hardness >= 1.0:
+            self.threshold = self.latent.anchor(self.threshold)
         if config.method == "twn":
             self.latent.fit_scales(v.sign() * (v.abs() > self.threshold))
             self.threshold = controller.threshold(v)

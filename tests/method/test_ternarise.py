@@ -6,6 +6,8 @@ import itertools
 import pytest
 import torch
 
+from examples.digits import digits_8x8, train
+from examples.networks import DigitsMLP
 from sterna.errors import Cancelled, TrainingDiverged
 from sterna.method import (
     Samples,
@@ -14,6 +16,7 @@ from sterna.method import (
     classification,
     distillation,
     evaluate,
+    find_ternary_layers,
     ternarise,
 )
 from sterna.method.schedule import LEAST_RECOVERY_STEPS
@@ -58,6 +61,20 @@ def test_accuracy_survives_ninety_percent_zeros(problem):
     after = evaluate(problem.network, problem.held_out, classification())
     assert before > 0.93
     assert after > before - 0.04
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_layers_do_not_starve_each_other_at_ninety_five_percent_zeros(seed):
+    """Two normalised layers: where one has almost no weights left, gradients before it grow and ask for still more."""
+    arrays = digits_8x8()
+    torch.manual_seed(0)
+    network = DigitsMLP()
+    before = train(network, arrays, epochs=60)
+    pixels, digits, held_pixels, held_digits = (torch.from_numpy(array) for array in arrays.values())
+    task = Task(Samples([pixels], digits, batch_size=64), classification(), seed=seed)
+    ternarise(network, find_ternary_layers(network), task, TernariseConfig(target_sparsity=0.95, steps=352))
+    after = evaluate(network, Samples([held_pixels], held_digits, batch_size=400), classification())
+    assert after > before - 0.05
 
 
 def test_the_sparsity_is_at_the_target_at_every_locked_step_after_the_homotopy(problem):
