@@ -5,6 +5,10 @@
     NAME/data/weights/, NAME/data/constants/            its tensors (pt2_tensors.py)
     NAME/data/sample_inputs/                            a pickle: never opened
 
+Schema 8 is read, whatever its minor version: by torch's own rule those only add members that may be left out, and what
+a node is given in a way that is not known is refused where it stands. Archives that pickle their weights
+(`data/weights/model.pt`, torch 2.8) are refused.
+
 The stock loader unpickles sample inputs and odd tensors, evaluates expressions and loads compiled libraries. None of
 that is needed to know a network.
 """
@@ -12,6 +16,7 @@ that is needed to know a network.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Final
 
 from sterna.errors import ModelCorrupt, ModelUnsafe, ModelVersionUnsupported
@@ -25,6 +30,7 @@ from sterna.intake.pt2_graph import read_graph, read_output_shape
 from sterna.intake.pt2_tensors import check_total, map_tensor, read_index
 
 SCHEMA_MAJOR: Final = 8
+MOST_VERSION_CHARACTERS: Final = 40
 _MARKS: Final = {"archive_format": b"pt2", "archive_version": b"0", "byteorder": b"little"}
 _COMPILED: Final = ("data/aotinductor/", "data/executorch/", "data/mtia/")
 
@@ -78,9 +84,22 @@ class Pt2:
         major = reader.get(version, "major", int)
         if major != SCHEMA_MAJOR:
             raise ModelVersionUnsupported(
-                f"the .pt2 has schema {major}; schema {SCHEMA_MAJOR} is read, which torch 2.13 writes", hint=EXPORT_HINT
+                f"the .pt2 has schema {major}, written by torch {_torch_version(program)};"
+                f" schema {SCHEMA_MAJOR} is read, which torch 2.13 writes",
+                hint=EXPORT_HINT,
+            )
+        if f"{root}data/weights/model.pt" in self._archive.members:
+            raise ModelVersionUnsupported(
+                f"the .pt2 was written by torch {_torch_version(program)}, which pickles the weights",
+                hint="Load it with the torch that wrote it, export the module again with torch 2.13 and save that.",
             )
         return program
+
+
+def _torch_version(program: Mapping[str, object]) -> str:
+    """What the file says it was written by, short and printable, for a message."""
+    version = program.get("torch_version")
+    return repr(version[:MOST_VERSION_CHARACTERS]) if isinstance(version, str) else "of a version that it does not say"
 
 
 def _root(archive: Archive) -> str:

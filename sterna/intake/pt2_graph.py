@@ -6,7 +6,8 @@
 
 Left out are: assertions, and the arithmetic on sizes that only they need; counters that nothing reads, such as the
 `num_batches_tracked` of batch normalisation; arguments that say where to run. Values that are overwritten in place are
-read as new ones (`in_place.py`). `guards_code`, expressions on sizes, tree specs and stack traces are never looked at.
+read as new ones (`in_place.py`), parts without gradients as parts whose results are detached (`pt2_regions.py`).
+`guards_code`, expressions on sizes, tree specs and stack traces are never looked at.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from sterna.intake.json_text import Reader
 from sterna.intake.limits import MODEL
 from sterna.intake.pt2_arguments import read_argument, read_names
 from sterna.intake.pt2_nodes import RawNode, needed_nodes
+from sterna.intake.pt2_regions import Body
 from sterna.intake.pt2_tensors import StoredTensor, scalar_type
 
 _PLACES: Final = frozenset({"device", "layout", "pin_memory", "cudnn_enabled", "cudnn_enable"})
@@ -67,19 +69,17 @@ def read_graph(program: Mapping[str, object], stored: Mapping[str, StoredTensor]
     module = _NET.get(program, "graph_module", dict)
     body = _NET.get(module, "graph", dict)
     signature = _NET.get(module, "signature", dict)
-    if _NET.get(body, "custom_obj_values", dict):
-        raise ModelUnsafe("the network uses custom objects", hint="Export a network of tensors alone.")
     return _GraphReader(body, signature, stored).read()
 
 
 def read_output_shape(program: Mapping[str, object]) -> tuple[int | None, ...]:
     """The shape of what the network returns first, None for a size that may differ; it is the file's word."""
     module = _NET.get(program, "graph_module", dict)
-    specs = _NET.get(_NET.get(module, "signature", dict), "output_specs", list)
-    if not specs:
+    names = _output_names(_NET.get(_NET.get(module, "signature", dict), "output_specs", list))
+    if not names:
         raise ModelCorrupt("the network returns nothing")
     metadata = _NET.get(_NET.get(module, "graph", dict), "tensor_values", dict)
-    meta = _NET.get(metadata, _output_name(*_NET.union(specs[0], "output_specs")), dict)
+    meta = _NET.get(metadata, names[0], dict)
     return tuple(_size(item) for item in _NET.get(meta, "sizes", list))
 
 
@@ -89,23 +89,20 @@ class _GraphReader:
     def __init__(
         self, body: dict[str, object], signature: dict[str, object], stored: Mapping[str, StoredTensor]
     ) -> None:
-        self._body = body
+        self._body = Body(body)
         self._stored = stored
         self._values = Values()
-        self._metadata = _NET.get(body, "tensor_values", dict)
         self._bound: dict[str, BoundTensor] = {}
         self._inputs: list[Input] = []
         for spec in _NET.get(signature, "input_specs", list):
             self._read_input(*_NET.union(spec, "input_specs"))
         self._share_tied()
-        outputs = _NET.get(signature, "output_specs", list)
-        self._output_names = [_output_name(*_NET.union(spec, "output_specs")) for spec in outputs]
+        self._output_names = _output_names(_NET.get(signature, "output_specs", list))
         self._nodes: list[Node] = []
 
     def read(self) -> Graph:
-        raw = [RawNode.read(item) for item in _NET.get(self._body, "nodes", list)]
         integers = {name for name, bound in self._bound.items() if self._stored[bound.name].dtype not in FLOATING}
-        needed = needed_nodes(raw, self._output_names, counters=integers)
+        needed = needed_nodes(self._body.nodes, self._output_names, counters=integers)
         check_operators(node.operator for node in needed)
         for node in needed:
             self._read_node(node)
@@ -131,7 +128,7 @@ class _GraphReader:
     def _read_user_input(self, sort: str, value: object) -> None:
         if sort == "as_tensor":
             name = _NET.get(value, "name", str)
-            meta = _NET.get(self._metadata, name, dict)
+            meta = _NET.get(self._body.metadata, name, dict)
             sizes = tuple(_size(item) for item in _NET.get(meta, "sizes", list))
             self._inputs.append(Input(name, scalar_type(_NET.get(meta, "dtype", int)), sizes))
             self._values.define(name)
@@ -198,9 +195,9 @@ class _GraphReader:
                 )
 
     def _dtype_of(self, name: str) -> str | None:
-        if name not in self._metadata:
+        if name not in self._body.metadata:
             return None
-        return scalar_type(_NET.get(_NET.get(self._metadata, name, dict), "dtype", int))
+        return scalar_type(_NET.get(_NET.get(self._body.metadata, name, dict), "dtype", int))
 
     def _define(self, outputs: tuple[str, ...], aliasing: RawNode | None) -> None:
         sources = aliasing.first_names if aliasing is not None else frozenset()
@@ -234,13 +231,21 @@ class _GraphReader:
         return tensors
 
 
-def _output_name(sort: str, spec: object) -> str:
+def _output_names(specs: list[object]) -> list[str]:
+    """The tensors that the network returns; None, as attention returns for weights nobody asked for, is left out."""
+    names = [_output_name(*_NET.union(spec, "output_specs")) for spec in specs]
+    return [name for name in names if name is not None]
+
+
+def _output_name(sort: str, spec: object) -> str | None:
     if sort != "user_output":
         raise OperatorUnsupported(
             f"the network has an output of the sort {quoted(sort)}; it may return tensors and change nothing else",
             hint="Save what torch.export.export gives, without run_decompositions().",
         )
     choice, value = _NET.union(_NET.get(spec, "arg", dict), "arg")
+    if choice == "as_none":
+        return None
     if choice != "as_tensor":
         raise OperatorUnsupported(
             f"the network returns {quoted(choice)}; outputs are tensors", hint="Return tensors alone and export again."

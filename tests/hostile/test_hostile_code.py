@@ -134,3 +134,24 @@ def test_reading_imports_no_loader(sound):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+_WITHOUT_PICKLE = """
+import pickle, sys
+for name in ("load", "loads", "Unpickler", "_Unpickler"):
+    setattr(pickle, name, None)  # numpy imports the module itself
+for name in ("torch", "sympy", "onnx"):
+    sys.modules[name] = None  # importing it raises
+from sterna.intake import inspect_model, preflight, read_model
+model = sys.argv[1]
+print(inspect_model(model).parameters, preflight(model, None).ternarisable_weights, len(read_model(model).tensors))
+"""
+
+
+def test_reading_needs_neither_pickle_nor_torch_nor_sympy(sound):
+    """Not only not named in the reader's own files: whatever these import in turn works without them too."""
+    path = sound.save()
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_PICKLE, str(path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["29", "18", "8"]

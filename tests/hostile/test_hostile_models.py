@@ -108,6 +108,119 @@ def test_other_schemas_are_refused(sound):
         read_model(sound.save())
 
 
+def test_archives_with_pickled_weights_are_refused_by_version(sound):
+    program = sound.json(NETWORK)
+    program["torch_version"] = "2.8.0"
+    sound.put_json(NETWORK, program)
+    sound.members = {name: one for name, one in sound.members.items() if not name.startswith("data/")}
+    sound.members["data/weights/model.pt"] = b"PK"
+    with pytest.raises(ModelVersionUnsupported, match=r"written by torch '2\.8\.0', which pickles") as caught:
+        read_model(sound.save())
+    assert "2.13" in caught.value.hint
+
+
+@pytest.mark.parametrize("minor", [1, 14, 21, 999])
+def test_other_minor_versions_of_the_schema_are_read(sound, minor):
+    """They differ in members that may be left out (torch's own rule), so what is not needed may be missing or new."""
+    program = sound.json(NETWORK)
+    program["schema_version"]["minor"] = minor
+    program["member_of_the_future"] = {}
+    for name in ("guards_code", "torch_version", "verifiers", "opset_version", "range_constraints"):
+        del program[name]
+    module = program["graph_module"]
+    for name in ("module_call_graph", "metadata", "treespec_namedtuple_fields"):
+        del module[name]
+    for name in ("custom_obj_values", "sym_float_values", "sym_int_values", "sym_bool_values"):
+        del module["graph"][name]
+    for node in module["graph"]["nodes"]:
+        for name in ("name", "is_hop_single_tensor_return", "metadata"):
+            node.pop(name, None)
+        for item in node["inputs"]:
+            del item["kind"]
+    wanted = read_model(sound.save()).graph
+    sound.put_json(NETWORK, program)
+    assert read_model(sound.save()).graph == wanted
+
+
+def region(nodes, outputs, given=(), taken=(), enabled=False):
+    graph = {"inputs": list(taken), "nodes": list(nodes), "outputs": list(outputs), "tensor_values": {}}
+    arguments = [{"as_bool": enabled}, {"as_graph": {"name": "g", "graph": graph}}, *given]
+    return {
+        "target": "torch.ops.higher_order.wrap_with_set_grad_enabled",
+        "inputs": [{"name": "", "arg": one} for one in arguments],
+        "outputs": list(outputs),
+    }
+
+
+def tensor(name):
+    return {"as_tensor": {"name": name}}
+
+
+def call(target, output, **inputs):
+    return {"target": target, "inputs": [{"name": k, "arg": v} for k, v in inputs.items()], "outputs": [tensor(output)]}
+
+
+RELU = call("torch.ops.aten.relu.default", "r", self=tensor("y"))
+Y = {"given": [tensor("input")], "taken": [tensor("y")]}
+
+
+def nested(depth):
+    inner = RELU
+    for _ in range(depth):
+        inner = region([inner], [tensor("r")], [tensor("y")], [tensor("y")])
+    return region([inner], [tensor("r")], **Y)
+
+
+def deep_argument(depth):
+    form = {"as_int": 1}
+    for _ in range(depth):
+        form = {"as_sym_ints": [form]}
+    return region([call("torch.ops.aten.relu.default", "r", self=form)], [tensor("r")], **Y)
+
+
+@pytest.mark.parametrize(
+    ("node", "error"),
+    [
+        (region([RELU], [tensor("r")]), ModelCorrupt),  # it uses what it was not given
+        (region([RELU], [tensor("r")], given=[tensor("input")]), ModelCorrupt),  # it does not take what it is given
+        (region([RELU], [tensor("elsewhere")], **Y), ModelCorrupt),
+        (region([RELU], [{"as_sym_int": {"as_name": "r"}}], **Y), OperatorUnsupported),
+        (region([RELU], [tensor("r")], given=[{"as_int": 3}], taken=[tensor("y")]), ModelCorrupt),
+        (region([RELU], [tensor("r")], enabled=1, **Y), ModelCorrupt),
+        (
+            region([region([RELU], [tensor("r")], [tensor("y")], [tensor("y")], enabled=True)], [tensor("r")], **Y),
+            OperatorUnsupported,
+        ),
+        (region([call("os.system", "r", self=tensor("y"))], [tensor("r")], **Y), OperatorUnsupported),
+        (region([RELU] * 20_001, [tensor("r")], **Y), ModelTooLarge),
+        (nested(5), ModelTooLarge),
+        (deep_argument(200), ModelTooLarge),
+        ({**region([], []), "inputs": []}, ModelCorrupt),
+        ({**region([], []), "inputs": [{"name": "", "arg": {"as_bool": False}}]}, ModelCorrupt),
+    ],
+)
+def test_regions_that_lie_are_refused(sound, node, error):
+    program = sound.json(NETWORK)
+    graph = program["graph_module"]["graph"]
+    graph["nodes"].append(node)
+    program["graph_module"]["signature"]["output_specs"] = [{"user_output": {"arg": tensor("r")}}]
+    graph["tensor_values"]["r"] = next(iter(graph["tensor_values"].values()))
+    sound.put_json(NETWORK, program)
+    with pytest.raises(error):
+        read_model(sound.save())
+
+
+def test_a_sound_region_passes(sound):
+    """What the cases above would be if they did not lie."""
+    program = sound.json(NETWORK)
+    graph = program["graph_module"]["graph"]
+    graph["nodes"].append(nested(3))
+    program["graph_module"]["signature"]["output_specs"] = [{"user_output": {"arg": tensor("r")}}]
+    graph["tensor_values"]["r"] = next(iter(graph["tensor_values"].values()))
+    sound.put_json(NETWORK, program)
+    assert read_model(sound.save()).graph.nodes[-1].operator == "aten.detach.default"
+
+
 def size(value):
     return [{"as_int": value}, {"as_int": 4}]
 

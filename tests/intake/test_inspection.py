@@ -1,4 +1,5 @@
 import io
+import json
 import subprocess
 import sys
 import zipfile
@@ -137,3 +138,49 @@ def test_preflight_holds_no_decompressed_data(model, tmp_path):
     grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert inputs.nbytes > 60 * 2**20
     assert grown < 16 * 2**20
+
+
+_PEAK = """
+import sys
+from pathlib import Path
+from sterna.intake import inspect_model
+inspection = inspect_model(sys.argv[1])
+status = Path("/proc/self/status").read_text()  # ru_maxrss would count the parent's memory before exec
+print(int(status.partition("VmHWM:")[2].split()[0]) * 1024, inspection.parameters)
+"""
+
+
+def test_a_model_of_half_a_gigabyte_is_inspected_from_its_headers(export, tmp_path):
+    """A page of the mapped file that is touched counts to the peak, so little of the file can have been read."""
+    weights = 125_000_000
+    path = enlarge(export(nn.Linear(4, 5, bias=False), torch.ones(2, 4)), tmp_path / "large.pt2", weights)
+    assert path.stat().st_size > 500 * 10**6
+    done = subprocess.run([sys.executable, "-c", _PEAK, str(path)], capture_output=True, text=True, check=True)
+    peak, parameters = map(int, done.stdout.split())
+    assert parameters == weights
+    assert peak < 200 * 10**6
+
+
+def enlarge(small, path, weights):
+    """The same file with a weight of (weights / 4, 4), which is a hole in the file: zeros, and no room on the disk."""
+    index_name = "model/data/weights/model_weights_config.json"
+    with zipfile.ZipFile(small) as archive:
+        members = {f"model/{name.partition('/')[2]}": archive.read(name) for name in archive.namelist()}
+    index = json.loads(members[index_name])
+    index["config"]["weight"]["tensor_meta"]["sizes"] = [{"as_int": weights // 4}, {"as_int": 4}]
+    members[index_name] = json.dumps(index).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            if not name.endswith("weight_0"):
+                archive.writestr(name, content)
+        hole = zipfile.ZipInfo("model/data/weights/weight_0")
+        hole.file_size = hole.compress_size = 4 * weights
+        hole.CRC = 0
+        hole.header_offset = archive.fp.tell()
+        archive.fp.write(hole.FileHeader(zip64=False))
+        archive.fp.seek(4 * weights, io.SEEK_CUR)
+        archive.start_dir = archive.fp.tell()
+        archive.filelist.append(hole)
+        archive.NameToInfo[hole.filename] = hole
+        archive._didModify = True
+    return path

@@ -135,10 +135,15 @@ def test_nested_outputs_become_a_tuple(export, what):
         torch.testing.assert_close(found, one)
 
 
-@pytest.mark.parametrize("what", ["size", "none"])
-def test_outputs_are_tensors(export, what):
+def test_outputs_are_tensors(export):
     with pytest.raises(OperatorUnsupported, match="outputs are tensors"):
-        read_model(export(Returns(what), torch.ones(3, 4)))
+        read_model(export(Returns("size"), torch.ones(3, 4)))
+
+
+def test_an_output_that_is_none_is_left_out(export):
+    model = Returns("none")
+    x = torch.randn(2, 4)
+    torch.testing.assert_close(build_module(read_model(export(model, torch.ones(3, 4))))(x), model(x)[0])
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")  # torch's own

@@ -1,0 +1,82 @@
+"""Parts of a network without gradients: what the original computes, and whose gradients it has."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sterna.errors import OperatorUnsupported
+from sterna.intake import read_model
+from sterna.module import build_module
+
+
+class Regions(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            frozen = torch.arange(x.shape[0]).unsqueeze(1) + self.a(x)
+        with torch.autocast(device_type="cpu", enabled=False):
+            scaled = self.b(frozen) * 2
+        with torch.no_grad():
+            mean = scaled.mean()
+        return self.a(scaled) + scaled * mean
+
+
+def test_regions_are_read_as_they_stand(export):
+    model = Regions()
+    network = read_model(export(model, torch.ones(3, 4)))
+    assert not any("wrap" in node.operator for node in network.graph.nodes)
+    rebuilt = build_module(network)
+    x = torch.randn(5, 4)
+    torch.testing.assert_close(rebuilt(x), model(x))
+    for one in (rebuilt, model):
+        one(x).square().sum().backward()
+    wanted = dict(model.named_parameters())
+    for name, parameter in rebuilt.named_parameters():
+        torch.testing.assert_close(parameter.grad, wanted[name].grad)
+
+
+class Frozen(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            x = self.a(x)
+        return self.b(x)
+
+
+def test_what_has_no_gradient_in_the_original_has_none(export):
+    rebuilt = build_module(read_model(export(Frozen(), torch.ones(3, 4))))
+    rebuilt(torch.randn(5, 4)).sum().backward()
+    having = {name for name, parameter in rebuilt.named_parameters() if parameter.grad is not None}
+    assert having == {"b.weight", "b.bias"}
+
+
+class Lower(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(device_type="cpu", dtype=torch.bfloat16):
+            return self.a(x)
+
+
+def test_autocast_is_refused_with_the_remedy(export):
+    with pytest.raises(OperatorUnsupported, match="autocast") as caught:
+        read_model(export(Lower(), torch.ones(3, 4)))
+    assert "without autocast" in caught.value.hint
+
+
+class Branches(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cond(x.sum() > 0, lambda y: y + 1, lambda y: y - 1, (x,))
+
+
+def test_control_flow_is_named(export):
+    with pytest.raises(OperatorUnsupported, match=r"higher_order\.cond"):
+        read_model(export(Branches(), torch.ones(3, 4)))
