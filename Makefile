@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test serve check format bench bench-method lock clean
+.PHONY: demo test serve check format bench bench-method bench-api fuzz-api openapi lock clean
 
 demo: $(READY) ## train a real network, send it to a service, get it back ternary
 	$(BIN)/python -m examples.demo
@@ -30,6 +30,15 @@ bench: $(READY) ## sizes and speeds of the codecs
 bench-method: $(READY) ## every method on four networks, within an hour; writes docs/bench-method.md
 	$(BIN)/python -m bench.method.datasets
 	$(BIN)/python -m bench.method
+
+bench-api: $(READY) ## requests and bytes a second of the service beside the plain thing; writes docs/bench-api.md
+	$(BIN)/python -m bench.api
+
+fuzz-api: $(READY) ## schemathesis, all checks, thousands of cases against a service with keys
+	$(BIN)/python -m bench.api.fuzz --cases 60
+
+openapi: $(READY) ## docs/openapi.json from the code, after a change of the contract that is meant
+	$(BIN)/python -m service.openapi_file docs/openapi.json
 
 lock: ## exact versions of a fresh environment → requirements.lock
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock

@@ -110,8 +110,19 @@ class Submission(Wire):
     )
 
 
+_EXAMPLE_ID = "upl_3f2b8c1d9e7a4f60b5c4d3e2f1a09876"
+
+
 class JobSpec(CompressSpec, Submission):
     """What `POST /v1/jobs` takes. Only `model` and `target_sparsity` are required."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"model": _EXAMPLE_ID, "target_sparsity": 0.9, "acceptance": {"max_drop": 0.01, "on_miss": "fail"}}
+            ]
+        }
+    )
 
 
 class Progress(BaseModel):

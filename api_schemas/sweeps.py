@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api_schemas.answers import OrNewer
 from api_schemas.jobs import CompressOptions, JobSpec, JobState, Metric, Submission
@@ -15,6 +15,10 @@ Target = Annotated[float, Field(gt=0, lt=1)]
 
 class SweepSpec(CompressOptions, Submission):
     """What `POST /v1/sweeps` takes: the spec of a job, with several targets."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"model": "upl_3f2b8c1d9e7a4f60b5c4d3e2f1a09876", "targets": [0.5, 0.7, 0.9]}]}
+    )
 
     targets: tuple[Target, ...] = Field(min_length=1, max_length=64, description="Each becomes a job.")
 

@@ -14,6 +14,10 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 class UploadRequest(Wire):
     """What is going to be sent."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"filename": "model.pt2", "bytes": 141783, "sha256": "ab" * 32}]}
+    )
+
     filename: str = Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f]*$")
     bytes: int = Field(gt=0, le=2**40)
     sha256: Sha256

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api_schemas.answers import OrNewer
 from api_schemas.jobs import JobErrorInfo, JobState, Wire
@@ -19,11 +19,12 @@ FINAL_EVENTS: tuple[WebhookEvent, ...] = ("job.succeeded", "job.failed", "job.ca
 class WebhookRequest(Wire):
     """Where to tell what. Without `events` the end of each job is told."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"url": "https://ci.example.com/hooks/sterna"}]})
+
     url: str = Field(
         max_length=2048,
         pattern=r"^https?://[^\s/?#@]+([/?][^\s#]*)?$",
         description="http or https; no user, no fragment. It must not lead into the service's own network.",
-        examples=["https://ci.example.com/hooks/sterna"],
     )
     events: tuple[WebhookEvent, ...] = Field(default=FINAL_EVENTS, min_length=1, max_length=5)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 
 from fastapi import FastAPI
 
 from service import artifacts, health, jobs, sweeps, uploads, webhooks, workers
 from service.backends import Backends
-from service.documents import PROBLEMS
 from service.envelope import Envelope
+from service.openapi import complete_document
 from service.origin import OwnOriginOnly
 from service.problems import add_problem_handlers
 from storage import Settings
@@ -39,7 +40,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # Their pages load scripts from elsewhere, into an origin that asks for no key; /openapi.json says the same.
         docs_url=None,
         redoc_url=None,
-        responses=PROBLEMS,
     )
     app.add_middleware(OwnOriginOnly, allowed_hosts=chosen.allowed_hosts)
     app.add_middleware(Envelope)
@@ -55,4 +55,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_problem_handlers(app, routers=routers)
     for router in routers:
         app.include_router(router)
+    # Made when it is first asked for, and the same from then on.
+    app.openapi = cache(lambda: complete_document(app))  # type: ignore[method-assign]
     return app

@@ -6,13 +6,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from api_schemas.problems import Problem
-
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"description": "Refused: the problem says what was found and what to do.", "model": Problem},
-    "503": {"description": "Database, storage or broker do not answer.", "model": Problem},
-}
-
 
 def json_body(model: type[BaseModel]) -> dict[str, Any]:
     """The request body of a route that takes JSON."""
@@ -43,7 +36,12 @@ def schema(model: type[BaseModel]) -> dict[str, Any]:
 
 def binary(description: str) -> dict[int | str, dict[str, Any]]:
     """An answer of bytes."""
-    return {200: {"description": description, "content": {"application/octet-stream": {}}}}
+    content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    return {
+        200: {"description": description, "content": content},
+        206: {"description": "The bytes that the range asked for.", "content": content},
+        304: {"description": "The client has it already."},
+    }
 
 
 def event_media() -> dict[int | str, dict[str, Any]]:

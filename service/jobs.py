@@ -93,7 +93,7 @@ async def list_jobs(backends: TheBackends, caller: Reader, query: Annotated[Jobs
     return linked_list(page)
 
 
-@router.get("/{job_id}", response_model=Job)
+@router.get("/{job_id}", response_model=Job, responses={304: {"description": "It is still as the client knows it."}})
 async def get_job(job_id: str, request: Request, backends: TheBackends, caller: Reader) -> Response:
     """How a job stands.
 

@@ -32,6 +32,12 @@ FIELDS_HINT = "/openapi.json says what each field may hold."
 
 # The first class that fits decides, so the special comes before the general.
 STATUS_OF: tuple[tuple[type[errors.SternaError], int], ...] = (
+    (errors.MalformedRequest, 400),
+    (errors.MethodNotAllowed, 405),
+    (errors.RequestTimeout, 408),
+    (errors.RequestTooLarge, 413),
+    (errors.UnsupportedMediaType, 415),
+    (errors.RangeNotSatisfiable, 416),
     (errors.InvalidSpec, 422),
     (errors.InputError, 422),
     (errors.TargetUnreachable, 422),
@@ -44,15 +50,15 @@ STATUS_OF: tuple[tuple[type[errors.SternaError], int], ...] = (
 )
 
 CODE_OF: Mapping[int, str] = {
-    400: "MALFORMED_REQUEST",
+    400: errors.MalformedRequest.code,
     403: errors.AccessDenied.code,
     404: errors.NotFound.code,
-    405: "METHOD_NOT_ALLOWED",
-    408: "REQUEST_TIMEOUT",
+    405: errors.MethodNotAllowed.code,
+    408: errors.RequestTimeout.code,
     409: errors.Conflict.code,
-    413: "REQUEST_TOO_LARGE",
-    415: "UNSUPPORTED_MEDIA_TYPE",
-    416: "RANGE_NOT_SATISFIABLE",
+    413: errors.RequestTooLarge.code,
+    415: errors.UnsupportedMediaType.code,
+    416: errors.RangeNotSatisfiable.code,
     422: errors.InvalidSpec.code,
     500: errors.SternaError.code,
     503: errors.ServiceUnavailable.code,
@@ -142,8 +148,9 @@ def problem_response(
 
 def new_problem(status: int, detail: str, **more: Any) -> Problem:  # noqa: ANN401 - fields of Problem
     """A problem whose title and code follow from its status unless they are given."""
-    known = {"title": HTTPStatus(status).phrase, "code": CODE_OF.get(status, f"HTTP_{status}")}
-    return Problem(**(known | {"status": status, "detail": detail, "instance": ""} | more))
+    fields = {"title": HTTPStatus(status).phrase, "code": CODE_OF.get(status, f"HTTP_{status}")} | more
+    kind = f"urn:sterna:problem:{fields['code']}"
+    return Problem(**({"type": kind, "status": status, "detail": detail, "instance": ""} | fields))
 
 
 async def _on_refusal(request: Request, refusal: Exception) -> Response:

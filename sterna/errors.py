@@ -2,6 +2,9 @@
 
     SternaError
     ├── InvalidSpec                the request itself is wrong                     exit 2   HTTP 422
+    │   ├── MalformedRequest         not understood as HTTP                                  HTTP 400
+    │   ├── MethodNotAllowed, RequestTimeout, RequestTooLarge                                HTTP 405, 408, 413
+    │   ├── UnsupportedMediaType, RangeNotSatisfiable                                        HTTP 415, 416
     │   └── IdempotencyKeyReused     one key, two payloads
     ├── InputError                 a file is wrong                                 exit 7   HTTP 422
     │   ├── UnsupportedFormat        not a format that is read; how to export one that is
@@ -280,6 +283,42 @@ class RateLimited(QuotaExceeded):
     """Too many requests in too short a time."""
 
     code = "RATE_LIMITED"
+
+
+class MalformedRequest(InvalidSpec):
+    """The request is not HTTP that can be understood: a form without its end, a header that is none."""
+
+    code = "MALFORMED_REQUEST"
+
+
+class MethodNotAllowed(InvalidSpec):
+    """The address exists and does not take this method."""
+
+    code = "METHOD_NOT_ALLOWED"
+
+
+class RequestTimeout(InvalidSpec):
+    """The sender fell silent in the middle of a body."""
+
+    code = "REQUEST_TIMEOUT"
+
+
+class RequestTooLarge(InvalidSpec):
+    """The body or the file is larger than what is taken."""
+
+    code = "REQUEST_TOO_LARGE"
+
+
+class UnsupportedMediaType(InvalidSpec):
+    """The body is of a type that this call does not take."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class RangeNotSatisfiable(InvalidSpec):
+    """The range of a download begins behind its end."""
+
+    code = "RANGE_NOT_SATISFIABLE"
 
 
 class IdempotencyKeyReused(InvalidSpec):

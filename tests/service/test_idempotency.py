@@ -95,7 +95,7 @@ def test_a_retry_is_done_once(service, request, refused):
     refused(service.http.post(address), 409, "CONFLICT")
 
 
-@pytest.mark.parametrize("key", ["", '""', "x" * 256, b"\xc3\xa4", "a\tb"])
+@pytest.mark.parametrize("key", ["", '""', '"a', "x" * 256, b"\xc3\xa4", "a\tb", "a b", "a, b"])
 def test_what_is_no_key_is_refused(submit, refused, key):
     refused(submit(key), 400, "MALFORMED_REQUEST")
 

@@ -70,8 +70,10 @@ def test_every_error_of_files_and_requests_has_a_status():
     kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
     for kind in kinds:
         status = next((status for parent, status in STATUS_OF if issubclass(kind, parent)), None)
-        if issubclass(kind, errors.InputError | errors.InvalidSpec | errors.TargetUnreachable):
+        if issubclass(kind, errors.InputError | errors.IdempotencyKeyReused | errors.TargetUnreachable):
             assert status == 422
+        elif issubclass(kind, errors.InvalidSpec):
+            assert status in {400, 405, 408, 413, 415, 416, 422}
         elif issubclass(kind, errors.JobError):
             assert status is None  # a job's error is told by the job, never by an answer
 
