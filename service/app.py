@@ -44,8 +44,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(OwnOriginOnly, allowed_hosts=chosen.allowed_hosts)
     app.add_middleware(Envelope)
     routers = (
-        uploads.router,
+        jobs.polled,
         jobs.router,
+        uploads.router,
         artifacts.router,
         sweeps.router,
         webhooks.router,

@@ -10,6 +10,7 @@ from typing import Annotated
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
+from service.job_reader import JobReader
 from service.key_policy import KeyPolicy
 from service.metrics import Metrics
 from service.queue import Queue
@@ -29,6 +30,7 @@ class Backends:
         keys: whether callers need one.
         rates: how often they may call.
         metrics: what this process has answered.
+        jobs: how they stand.
     """
 
     settings: Settings
@@ -39,6 +41,7 @@ class Backends:
     keys: KeyPolicy
     rates: Rates
     metrics: Metrics
+    jobs: JobReader
 
     @classmethod
     @contextmanager
@@ -57,13 +60,14 @@ class Backends:
                 KeyPolicy(ledger),
                 Rates(settings.requests_per_minute),
                 Metrics(ledger, settings),
+                JobReader(ledger),
             )
         finally:
             queue.close()
             ledger.close()
 
 
-def _backends_of(request: Request) -> Backends:
+async def _backends_of(request: Request) -> Backends:
     backends = request.app.state.backends
     assert isinstance(backends, Backends)
     return backends

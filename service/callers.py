@@ -11,22 +11,15 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
-from service.backends import TheBackends
+from service.backends import Backends
 from service.envelope import add_headers
 from service.origin import is_loopback
 from service.rates import Rates
 from sterna.errors import AccessDenied, RateLimited, Unauthenticated
 from storage.keys import Scope
 from storage.schema import LOCAL
-
-_bearer = HTTPBearer(
-    auto_error=False,
-    scheme_name="key",
-    description="An API key: `Authorization: Bearer sterna_…`. Not needed where the installation has no keys.",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +36,12 @@ class Caller:
 
 
 def _caller_with(scope: Scope) -> Callable[..., Awaitable[Caller]]:
-    async def authenticate(
-        request: Request,
-        backends: TheBackends,
-        shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-    ) -> Caller:
+    async def authenticate(request: Request) -> Caller:
+        backends: Backends = request.app.state.backends
         if not await backends.keys.look():
             return _local(request)
-        if shown is None:
-            raise Unauthenticated(
-                "this call needs a key", hint="send `Authorization: Bearer KEY`; an operator makes keys"
-            )
-        key = await run_in_threadpool(backends.ledger.find_key, shown.credentials)
+        shown = _shown_key(request)
+        key = await run_in_threadpool(backends.ledger.find_key, shown)
         if key is None:
             raise Unauthenticated("the key is unknown or revoked", hint="ask an operator for another key")
         request.state.tenant, request.state.key_id = key.tenant, key.id
@@ -69,9 +56,17 @@ def _caller_with(scope: Scope) -> Callable[..., Awaitable[Caller]]:
     return authenticate
 
 
-Reader = Annotated[Caller, Depends(_caller_with("read"))]
+authenticated_reader = _caller_with("read")
+Reader = Annotated[Caller, Depends(authenticated_reader)]
 Submitter = Annotated[Caller, Depends(_caller_with("submit"))]
 Admin = Annotated[Caller, Depends(_caller_with("admin"))]
+
+
+def _shown_key(request: Request) -> str:
+    kind, _, key = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not key.strip():
+        raise Unauthenticated("this call needs a key", hint="send `Authorization: Bearer KEY`; an operator makes keys")
+    return key.strip()
 
 
 def _local(request: Request) -> Caller:

@@ -8,7 +8,6 @@ import time
 import uuid
 from collections.abc import Mapping
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,7 +29,7 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Request(scope).headers.get("x-request-id", "")
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode("latin-1")
         state = scope.setdefault("state", {})
         state["request_id"] = given if _ID.fullmatch(given) else uuid.uuid4().hex
         state["headers"] = {"X-Request-Id": state["request_id"]}
@@ -40,7 +39,8 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message).update(state["headers"])
+                added = [(name.lower().encode(), value.encode("latin-1")) for name, value in state["headers"].items()]
+                message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 
         metrics: Metrics = scope["app"].state.backends.metrics
@@ -57,13 +57,14 @@ class Envelope:
 
 
 def _log_answer(scope: Scope, status: int, seconds: float) -> None:
-    """One line for each request, with the ids of what it was about."""
-    if not _log.isEnabledFor(logging.INFO):
+    """One line for each request, with the ids of what it was about; polls that went well would drown the rest."""
+    level = logging.DEBUG if scope["method"] in {"GET", "HEAD"} and status < 400 else logging.INFO
+    if not _log.isEnabledFor(level):
         return
     state = scope["state"]
     fields = {"request_id": state["request_id"], "status": status, "seconds": round(seconds, 6)}
     fields |= {name: state[name] for name in ("tenant", "key_id") if state.get(name)} | scope.get("path_params", {})
-    _log.info("%s %s %d", scope["method"], route_of(scope), status, extra={"fields": fields})
+    _log.log(level, "%s %s %d", scope["method"], route_of(scope), status, extra={"fields": fields})
 
 
 def add_headers(request: Request, headers: Mapping[str, str]) -> None:

@@ -40,6 +40,8 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
+        # Finding a counter by its labels costs more than counting.
+        self._counters: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.in_flight = Gauge(
             "sterna_http_requests_in_flight", "Requests that are being answered.", registry=self._registry
         )
@@ -47,9 +49,13 @@ class Metrics:
     def answered(self, scope: Scope, status: int, seconds: float) -> None:
         """Count a request."""
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        route = route_of(scope)
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        kind = (method, route_of(scope), status)
+        counters = self._counters.get(kind)
+        if counters is None:
+            counters = (self._requests.labels(*map(str, kind)), self._seconds.labels(kind[1]))
+            self._counters[kind] = counters
+        counters[0].inc()
+        counters[1].observe(seconds)
 
     def text(self) -> bytes:
         """All figures in the text format."""

@@ -19,6 +19,12 @@ _REF: Final = "#/components/schemas/{model}"
 _OPEN: Final = frozenset({"/livez", "/readyz"})
 _METHODS: Final = frozenset({"get", "post", "put", "delete"})
 
+_KEY: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key: `Authorization: Bearer sterna_…`. Not needed where the installation has no keys.",
+}
+
 _WHY: Final[dict[int, str]] = {
     400: "The request is malformed.",
     401: "No key, or one that is unknown or revoked.",
@@ -58,6 +64,7 @@ def complete_document(app: FastAPI) -> dict[str, Any]:
         for method, operation in methods.items():
             if method in _METHODS:
                 _complete(path, method, operation)
+    document["components"]["securitySchemes"] = {"key": _KEY}
     document["webhooks"] = {"job": {"post": _webhook()}}
     return document
 
@@ -73,6 +80,8 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         responses["200"] = responses["202"] | {"description": "It has ended within the time that was waited."}
     if name == "create_upload":
         responses["200"] = responses["201"] | {"description": "The content is known: nothing needs to be sent."}
+    if path not in _OPEN:
+        operation["security"] = [{"key": []}]
     parameters = operation.setdefault("parameters", [])
     parameters += [_header(*header) for header in _headers_of(name)]
     if not parameters:

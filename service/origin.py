@@ -8,6 +8,7 @@ origin. Where keys are asked for, none of this is needed: no browser sends one b
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import ip_address
 
 from starlette.requests import Request
@@ -38,8 +39,11 @@ class OwnOriginOnly:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["app"].state.backends.keys.needed:
+            await self._app(scope, receive, send)
+            return
         request = Request(scope)
-        detail = None if scope["app"].state.backends.keys.needed else self._objection(request)
+        detail = self._objection(request)
         if detail is None:
             await self._app(scope, receive, send)
             return
@@ -67,6 +71,7 @@ def _host_name(host: str) -> str:
     return (found["address"] or found["name"]) if found else ""
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach that address; names other than localhost are not resolved, so no."""
     if host == "localhost":

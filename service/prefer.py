@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import Request
 
-from api_schemas.jobs import Job
+from service.job_reader import Told
 
 _WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
 _FIRST_PAUSE_S = 0.05
@@ -30,8 +30,8 @@ def applied(wait_s: float | None) -> dict[str, str]:
 
 
 async def wait_until(
-    enough: Callable[[Job], bool], read: Callable[[], Awaitable[Job]], *, wait_s: float, request: Request
-) -> Job:
+    enough: Callable[[Told], bool], read: Callable[[], Awaitable[Told]], *, wait_s: float, request: Request
+) -> Told:
     """Reads a job again and again, ever more rarely, until it is `enough`, the time is up or the client is gone.
 
     Between two looks nothing is held but the connection.

@@ -5,18 +5,18 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, null, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, exists, func, null, or_, select, update
 
 from api_schemas.events import EventList, StateChange
 from api_schemas.jobs import TERMINAL_STATES, Job, JobList
 from sterna.errors import Conflict, InvalidSpec, NotFound
 from storage.clock import now_us
 from storage.database import Database
-from storage.records import append_events, event_of, find_job, job_of, no_such_job, owned_job
+from storage.records import append_events, can_be_job_id, event_of, find_job, job_of, no_such_job, owned_job
 from storage.schema import EVENTS, JOB_LABELS, JOB_LOGS, JOBS, LOCAL
 
 _PAGE_MARK = re.compile(r"([0-9]{1,18})\.(job_[0-9a-f]{32})")
@@ -38,6 +38,18 @@ class JobFilter:
 EVERY_JOB: Final = JobFilter()
 
 
+@dataclass(frozen=True, slots=True)
+class JobVersion:
+    """Two rows of one job with equal versions say the same to whoever asks how it stands.
+
+    Every change of a job writes an event, but for the newest figures, which have their own time.
+    """
+
+    tenant: str
+    last_event: int
+    progress_us: int | None
+
+
 class Jobs(Database):
     """The part of the ledger that those who sent a job ask."""
 
@@ -49,6 +61,21 @@ class Jobs(Database):
         """
         with self.read() as connection:
             return find_job(connection, job_id, tenant)
+
+    def job_versions(self, job_ids: Sequence[str]) -> dict[str, JobVersion]:
+        """The versions of jobs, whosever they are; those that do not exist are left out."""
+        query: Select[Any] = select(JOBS.c.id, *_VERSION).where(JOBS.c.id.in_(_possible(job_ids)))
+        with self.read() as connection:
+            rows = connection.execute(query).all()
+        return {row.id: _version_of(row) for row in rows}
+
+    def jobs_with_versions(self, job_ids: Sequence[str]) -> list[tuple[JobVersion, Job]]:
+        """Jobs, whosever they are, each with the version of the row that it was read from."""
+        if not job_ids:
+            return []
+        with self.read() as connection:
+            rows = connection.execute(select(JOBS).where(JOBS.c.id.in_(_possible(job_ids)))).all()
+        return [(_version_of(row), job_of(row)) for row in rows]
 
     def log(self, job_id: str, *, attempt: int | None = None, tenant: str = LOCAL) -> tuple[int, str]:
         """The end of what the runner of an attempt wrote to its log; of the newest that has one, where none is named.
@@ -139,6 +166,17 @@ class Jobs(Database):
             f"job {job_id} is {job.state}; only a running job can be told to stop",
             hint="cancel it, or wait until it runs",
         )
+
+
+_VERSION = (JOBS.c.tenant, JOBS.c.last_event, JOBS.c.progress_us)
+
+
+def _version_of(row: Row[Any]) -> JobVersion:
+    return JobVersion(row.tenant, row.last_event, row.progress_us)
+
+
+def _possible(job_ids: Sequence[str]) -> list[str]:
+    return [job_id for job_id in job_ids if can_be_job_id(job_id)]
 
 
 def _conditions(wanted: JobFilter) -> Iterator[ColumnElement[bool]]:

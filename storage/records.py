@@ -39,9 +39,14 @@ def owned_job(job_id: str, tenant: str) -> ColumnElement[bool]:
     Raises:
         NotFound: it cannot be one.
     """
-    if not _JOB_ID.fullmatch(job_id):
+    if not can_be_job_id(job_id):
         raise no_such_job(job_id)
     return and_(JOBS.c.id == job_id, JOBS.c.tenant == tenant)
+
+
+def can_be_job_id(text: str) -> bool:
+    """Whether a string has the form of our ids."""
+    return _JOB_ID.fullmatch(text) is not None
 
 
 def no_such_job(job_id: str) -> NotFound:
