@@ -321,6 +321,7 @@ _ARITHMETIC = {
     "aten.round.decimals": _function("self decimals"),
     "aten.logit.default": _function("self eps"),
     "aten.nan_to_num.default": _function("self nan posinf neginf"),
+    "aten.diff.default": _function("self n dim prepend append"),
     "aten.dot.default": _function("self tensor"),
     "aten.outer.default": _growing("self vec2"),
     "aten.cdist.default": _growing("x1 x2 p compute_mode"),

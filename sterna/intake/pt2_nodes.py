@@ -24,6 +24,8 @@ _SIZE_OPERATORS: Final = {
     "torch.sym_min": "min",
     "torch._sym_sqrt": "sqrt",
 }
+# Where to run is not the file's to say, so what goes to a device and a type goes to the type.
+_WITHOUT_PLACE: Final = {"aten.to.device": "aten.to.dtype"}
 _ASSERTIONS: Final = frozenset(
     {
         "torch.ops.aten._assert_scalar.default",
@@ -67,7 +69,7 @@ class RawNode:
             gives_float = any(isinstance(form, dict) and "as_sym_float" in form for form in self.outputs)
             return f"{'float' if gives_float else 'int'}.{_SIZE_OPERATORS[self.target]}"
         name = self.target.removeprefix("torch.ops.")
-        return self._out_of_place(name) if self.in_place else name
+        return self._out_of_place(name) if self.in_place else _WITHOUT_PLACE.get(name, name)
 
     @cached_property
     def in_place(self) -> bool:

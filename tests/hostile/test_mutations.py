@@ -1,14 +1,19 @@
 """Sound files with a few members of their JSON deleted, moved or replaced: read or refused, never anything else."""
 
+import copy
 import json
 import random
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  its usual name
 
 from sterna.errors import InputError
 from sterna.intake import preflight
+from tests.hostile.conftest import Sound, members_of
 
 FILES = ("models/model.json", "data/weights/model_weights_config.json")
 VALUES = (
@@ -43,8 +48,43 @@ def spoil(form: Any, chance: random.Random) -> None:
         owner[last] = chance.choice(VALUES)
 
 
+class Sequence(nn.Module):
+    """A little of all that the reader treats on its own: lists, several results, a region, sizes, overwriting."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(9, 8)
+        self.lstm = nn.LSTM(8, 4, bidirectional=True, batch_first=True)
+        self.mix = nn.Parameter(torch.randn(8, 2, 4))
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, None]:
+        states, (hidden, _) = self.lstm(self.embed(tokens))
+        with torch.no_grad():
+            shift = torch.arange(tokens.shape[0]).view(-1, 1, 1) / tokens.shape[0]
+        states += shift
+        y = torch.einsum("btd,dhk->bhtk", states, self.mix)
+        mask = torch.ones(8, 8, dtype=torch.bool).tril()
+        return F.scaled_dot_product_attention(y, y, y, attn_mask=mask).relu_(), hidden, None
+
+
+@pytest.fixture(scope="session")
+def exported_sequence(tmp_path_factory) -> dict[str, bytes]:
+    path = tmp_path_factory.mktemp("sequence") / "model.pt2"
+    batch = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(Sequence(), (torch.zeros(3, 8, dtype=torch.long),), dynamic_shapes=batch)
+    torch.export.save(program, path)
+    return members_of(path)
+
+
+@pytest.fixture(params=["exported", "exported_sequence"])
+def whole_file(request, tmp_path) -> Sound:
+    return Sound(tmp_path, copy.copy(request.getfixturevalue(request.param)))
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attributes self:UserWarning")  # torch's own, of LSTM
 @pytest.mark.parametrize("seed", range(4))
-def test_a_spoilt_file_is_read_or_refused(sound, seed):
+def test_a_spoilt_file_is_read_or_refused(whole_file, seed):
+    sound = whole_file
     chance = random.Random(seed)  # noqa: S311  not for secrets
     whole = dict(sound.members)
     for node in (program := sound.json(FILES[0]))["graph_module"]["graph"]["nodes"]:

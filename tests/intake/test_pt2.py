@@ -156,6 +156,20 @@ def test_decomposed_networks_are_refused_with_the_remedy(tmp_path):
     assert "run_decompositions" in caught.value.hint
 
 
+class Moves(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.arange(3).to(x.device, torch.float64) * x.to("cpu") + x.to(device=x.device, dtype=torch.float64)
+
+
+def test_where_to_run_is_left_out(export):
+    network = read_model(export(Moves(), torch.ones(2, 3)))
+    assert not any(
+        name in {"device", "layout", "pin_memory"} for node in network.graph.nodes for name in node.arguments
+    )
+    x = torch.randn(4, 3)
+    torch.testing.assert_close(build_module(network)(x), Moves()(x))
+
+
 class Unread(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.fft.rfft(torch.linalg.qr(x).R).abs()
