@@ -4,14 +4,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+# Several processes train at once on few cores: more threads than cores make small networks slower by an order of
+# magnitude. Set before torch is first imported, and inherited by every process that a test starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
-
-# Several processes train at once on few cores: more threads than cores make small networks slower by an order of
-# magnitude. Set before torch is first imported, and inherited by every process that a test starts.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from examples.digits import write_example
 

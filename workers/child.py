@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
+from sterna.threads import calm_threads
+
 KEPT_VARIABLES: Final = (
     "CUDA_VISIBLE_DEVICES",
     "LANG",
@@ -24,6 +26,7 @@ KEPT_VARIABLES: Final = (
     "MKL_NUM_THREADS",
     "NVIDIA_VISIBLE_DEVICES",
     "OMP_NUM_THREADS",
+    "OMP_WAIT_POLICY",
     "PATH",
     "TZ",
 )
@@ -47,9 +50,8 @@ def scrubbed_environment(folder: Path, environ: Mapping[str, str]) -> dict[str, 
     """
     kept = {name: environ[name] for name in KEPT_VARIABLES if name in environ}
     own = {"HOME": str(folder), "TMPDIR": str(folder / "tmp")}
-    # Threads that wait must not spin: where processes outnumber cores, spinning makes small networks ten times slower.
-    own |= {"OMP_WAIT_POLICY": "PASSIVE"}
     python = {"PYTHONPATH": str(_CODE_ROOT), "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
+    calm_threads(kept)
     return kept | own | python
 
 

@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Final, Literal
 
 from api_schemas import CompressSpec, JobErrorInfo, Result
 from api_schemas.events import EventBody, StateChange
@@ -28,6 +28,7 @@ from workers.protocol import ErrorLine, Line, ResultLine, format_line
 Order = Literal["continue", "stop", "cancel"]
 Compress = Callable[[Path, Callable[[EventBody], None], Callable[[], Order]], Result]
 CPU_SPARE_S = 5
+_READ_BYTES: Final = 4096
 ORPHAN_GRACE_S = 10.0
 """How long a runner whose supervisor is gone may take to end by itself."""
 
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     refuse_new_privileges()
     limit_resources(memory_bytes=options.memory_bytes, cpu_s=options.cpu_s, file_bytes=options.file_bytes)
     voice = Voice(_take_standard_output())
-    orders = Orders(sys.stdin.buffer)
+    orders = Orders(sys.stdin.fileno())
     return run(options.workdir, voice, orders, compress_folder)
 
 
@@ -82,9 +83,14 @@ class Voice:
 
 
 class Orders:
-    """Listens for the supervisor's orders in a thread; `current()` is what the training loop asks between steps."""
+    """Listens for the supervisor's orders in a thread; `current()` is what the training loop asks between steps.
 
-    def __init__(self, source: IO[bytes]) -> None:
+    Args:
+        source: descriptor of a pipe. The thread reads it itself, for it may be waiting there when the process ends:
+            within `sys.stdin` it would hold a lock that the interpreter wants at its end, and aborts without.
+    """
+
+    def __init__(self, source: int) -> None:
         self._order: Order = "continue"
         threading.Thread(target=self._listen, args=(source,), name="orders", daemon=True).start()
 
@@ -92,16 +98,22 @@ class Orders:
         """The latest order; a cancel is never taken back."""
         return self._order
 
-    def _listen(self, source: IO[bytes]) -> None:
-        for line in source:
-            if line == b"cancel\n":
-                self._order = "cancel"
-            elif line == b"stop\n" and self._order == "continue":
-                self._order = "stop"
+    def _listen(self, source: int) -> None:
+        unread = b""
+        while heard := os.read(source, _READ_BYTES):
+            *lines, unread = (unread + heard).split(b"\n")
+            for line in lines:
+                self._obey(line)
         self._order = "cancel"
         time.sleep(ORPHAN_GRACE_S)
         # Nobody is left to end a runner that does not look at its orders.
         os._exit(RunnerCrashed.exit_code)
+
+    def _obey(self, line: bytes) -> None:
+        if line == b"cancel":
+            self._order = "cancel"
+        elif line == b"stop" and self._order == "continue":
+            self._order = "stop"
 
 
 def run(workdir: Path, voice: Voice, orders: Orders, compress: Compress) -> int:

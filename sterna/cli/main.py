@@ -30,6 +30,7 @@ from sterna.cli.service_commands import (
     wait_command,
 )
 from sterna.errors import InvalidSpec, JobError, SternaError
+from sterna.threads import calm_threads
 
 INTERRUPTED = 130
 _WRONG_PATH = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
@@ -78,6 +79,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; ends the process."""
+    calm_threads()  # before a command loads torch
     try:
         try:
             app()

@@ -120,12 +120,28 @@ def test_an_unexpected_error_is_named_and_its_trace_goes_to_the_log(capsys, erro
 
 def test_orders_arrive_and_a_cancel_stays():
     ours, theirs = os.pipe()
-    orders = Orders(os.fdopen(ours, "rb"))
+    orders = Orders(ours)
     assert orders.current() == "continue"
     for word, expected in [("stop", "stop"), ("cancel", "cancel"), ("stop", "cancel"), ("nonsense", "cancel")]:
         os.write(theirs, word.encode() + b"\n")
         time.sleep(0.05)
         assert orders.current() == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (f"from api_schemas import Result; return Result.model_validate_json({RESULT.model_dump_json()!r})", 0),
+        ("from sterna.errors import NonFiniteData; raise NonFiniteData('x')", 7),
+        ("raise ZeroDivisionError", 3),
+    ],
+)
+def test_a_process_that_ends_by_itself_ends_with_the_code_of_its_result(tmp_path, body, code):
+    process = start(tmp_path, body)
+    with process:
+        line = process.stdout.readline()  # its input stays open, as the supervisor's does
+        assert process.wait(timeout=30) == code, process.stderr.read().decode()
+    assert parse_line(line)
 
 
 def test_a_process_limits_itself_and_keeps_prints_out_of_the_protocol(tmp_path):
