@@ -45,6 +45,7 @@ from sterna.target import wanted_zeros
 
 ARTIFACT_NAME = "model.sterna"
 MOST_TRIALS = 6
+MOST_SYNTHESIS_S = 300.0
 ARTIFACT_MEDIA_TYPE = "application/vnd.sterna.ternary+safetensors"
 
 Control = Callable[[], Literal["continue", "stop", "cancel"]]
@@ -121,6 +122,8 @@ class _Job:
         self._enter("baseline")
         module = build_module(network)
         objective = choose_objective(module, data, self.spec.objective)
+        if data.synthetic:
+            self._familiarise(module, data)
         plan = plan_steps(module, data, objective, self.spec.budget)
         if plan.small:
             self._warn("SMALL_BUDGET", f"{plan.steps} steps are few: weights may not move far enough")
@@ -131,6 +134,12 @@ class _Job:
                 hint="Look for extreme values late in the data, and scale inputs and target as they were in training.",
             )
         return module, plan, baseline
+
+    def _familiarise(self, module: nn.Module, data: TrainingData) -> None:
+        """Make noise look like data, for a fifth of the budget or `MOST_SYNTHESIS_S`."""
+        budget_s = self.spec.budget.seconds
+        ends = time.monotonic() + (MOST_SYNTHESIS_S if budget_s is None else 0.2 * budget_s)
+        data.familiarise(module, lambda: time.monotonic() < ends and self.control() == "continue")
 
     def train(self, module: nn.Module, inspection: ModelInspection, data: TrainingData, plan: Plan) -> Ternarised:
         """Ternarise the module in place."""

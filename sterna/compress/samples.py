@@ -5,18 +5,18 @@ Held out is what the file names `eval_…`; without it a seeded fifth of the sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from sterna.errors import DataMismatch
 from sterna.graph import Graph, Input
 from sterna.intake import Data
-from sterna.method import Samples
+from sterna.method import Samples, match_statistics
 from sterna.module.operators import DTYPES
 
 BATCH_SIZE = 64
@@ -28,10 +28,22 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """What a network is trained on and what it is measured on; no sample is in both."""
+    """What a network is trained on and what it is measured on; no sample is in both.
+
+    Attributes:
+        synthetic: there was no data; all of it is noise.
+    """
 
     train: Samples
     held_out: Samples
+    synthetic: bool = False
+
+    def familiarise(self, module: nn.Module, go_on: Callable[[], bool]) -> None:
+        """Move the inputs, in place, to where the module's own running statistics say that its data was."""
+        for part in (self.train, self.held_out):
+            batches = [(match_statistics(module, b.inputs, go_on=go_on), b.count) for b in part.in_order()]
+            columns = zip(*([tensor[:count] for tensor in moved] for moved, count in batches), strict=True)
+            part.inputs = tuple(torch.cat(column) for column in columns)
 
 
 def load_samples(graph: Graph, data: Data | None, *, seed: int) -> TrainingData:
@@ -40,6 +52,7 @@ def load_samples(graph: Graph, data: Data | None, *, seed: int) -> TrainingData:
     Raises:
         DataMismatch: too few samples to hold any out.
     """
+    synthetic = data is None
     if data is None:
         data = synthesise(graph, seed=seed)
     if data.eval_inputs is not None:
@@ -57,7 +70,7 @@ def load_samples(graph: Graph, data: Data | None, *, seed: int) -> TrainingData:
     for rows in (np.sort(order[held_out:]), np.sort(order[:held_out])):
         target = None if data.target is None else data.target[rows]
         parts.append(_samples(graph, {name: array[rows] for name, array in data.inputs.items()}, target))
-    return TrainingData(*parts)
+    return TrainingData(parts[0], parts[1], synthetic)
 
 
 def synthesise(graph: Graph, *, seed: int) -> Data:

@@ -5,6 +5,7 @@ from sterna.method.config import Order, Point, TernariseConfig, TernaryLayer
 from sterna.method.evaluation import agreement, evaluate
 from sterna.method.layers import find_ternary_layers
 from sterna.method.objective import Objective, classification, distillation, regression
+from sterna.method.synthesis import match_statistics
 from sterna.method.ternarise import Task, Ternarised, ternarise
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "distillation",
     "evaluate",
     "find_ternary_layers",
+    "match_statistics",
     "regression",
     "ternarise",
 ]

@@ -13,6 +13,7 @@ import sterna
 from api_schemas import CompressSpec
 from sterna.artifact import Artifact
 from sterna.compress import ARTIFACT_NAME, compress
+from sterna.compress.samples import load_samples
 from sterna.errors import (
     AcceptanceMissed,
     Cancelled,
@@ -23,7 +24,7 @@ from sterna.errors import (
     NothingToTernarise,
     TargetUnreachable,
 )
-from sterna.intake import read_checked
+from sterna.intake import read_checked, read_model
 from sterna.module import build_module
 
 SHORT = {"epochs": 2}
@@ -111,6 +112,23 @@ def test_without_data_the_sparsity_is_exact_and_the_result_says_what_it_is_not(m
     assert result.target_met
     assert "NO_DATA" in result.warnings
     assert result.metric.name == "agreement"
+
+
+def test_synthesised_inputs_are_familiar_to_a_rebuilt_network(mlp):
+    network = read_model(mlp.model)
+    data = load_samples(network.graph, None, seed=0)
+    noise = data.held_out.inputs[0]
+    data.familiarise(build_module(network), lambda: True)
+    [matched] = data.held_out.inputs
+    weight, bias = (torch.tensor(network.tensors[f"layers.0.{name}"]) for name in ("weight", "bias"))
+    mean, variance = (torch.tensor(network.tensors[f"layers.1.running_{name}"]) for name in ("mean", "var"))
+
+    def distance(inputs):
+        return float((((inputs @ weight.T + bias).mean(0) - mean) ** 2 / variance).mean())
+
+    assert data.synthetic
+    assert matched.shape == noise.shape
+    assert distance(matched) < 0.2 * distance(noise)
 
 
 def test_without_labels_the_original_teaches(mlp, tmp_path):
