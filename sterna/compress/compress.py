@@ -22,7 +22,7 @@ from api_schemas import ArtifactRef, CompressSpec, Metric, ProgressPoint, Result
 from api_schemas.events import EventBody, Message, PhaseChange
 from api_schemas.jobs import Phase
 from sterna.artifact import ArtifactContents, TernaryTensor, write_artifact
-from sterna.compress.plan import Plan, choose_objective, plan_steps
+from sterna.compress.plan import Plan, check_statistics, choose_objective, plan_steps
 from sterna.compress.report import describe, file_reference, manifest_report
 from sterna.compress.samples import TrainingData, load_samples
 from sterna.errors import AcceptanceMissed, Cancelled, ModelDoesNotRun, TrainingDiverged
@@ -45,6 +45,7 @@ from sterna.target import wanted_zeros
 
 ARTIFACT_NAME = "model.sterna"
 MOST_TRIALS = 6
+FEW_SAMPLES = 64
 MOST_SYNTHESIS_S = 300.0
 ARTIFACT_MEDIA_TYPE = "application/vnd.sterna.ternary+safetensors"
 
@@ -122,9 +123,14 @@ class _Job:
         self._enter("baseline")
         module = build_module(network)
         objective = choose_objective(module, data, self.spec.objective)
+        check_statistics(module, data)
         if data.synthetic:
             self._familiarise(module, data)
         plan = plan_steps(module, data, objective, self.spec.budget)
+        if data.train.size < FEW_SAMPLES:
+            self._warn(
+                "FEW_SAMPLES", f"{data.train.size} training samples are few: the network may learn them by heart"
+            )
         if plan.small:
             self._warn("SMALL_BUDGET", f"{plan.steps} steps are few: weights may not move far enough")
         baseline = evaluate(module, data.held_out, objective, teacher=module)

@@ -19,7 +19,14 @@ from torch import Tensor, nn
 from api_schemas import Budget
 from sterna.compress.samples import TrainingData
 from sterna.errors import DataMismatch, InvalidSpec, ModelDoesNotRun
-from sterna.method import Batch, Objective, classification, distillation, regression
+from sterna.method import (
+    Batch,
+    Objective,
+    classification,
+    distillation,
+    least_values_per_channel,
+    regression,
+)
 from sterna.method.evaluation import output_of, target_of
 
 DEFAULT_EPOCHS = 16
@@ -68,6 +75,20 @@ def choose_objective(module: nn.Module, data: TrainingData, name: ObjectiveName)
         check = _check_classes if name == "classification" else _check_values
         check(part.target, output)
     return classification() if name == "classification" else regression()
+
+
+def check_statistics(module: nn.Module, data: TrainingData) -> None:
+    """Refuse training batches from which a normalisation cannot take statistics.
+
+    Raises:
+        ModelDoesNotRun: a channel has one value only, which in training becomes zero whatever it was.
+    """
+    batch = next(data.train.in_order())
+    if least_values_per_channel(module, batch.inputs) == 1:
+        raise ModelDoesNotRun(
+            f"batch normalisation over one value: training batches have {len(batch.inputs[0])} sample",
+            hint="Export the network with a dynamic batch axis or a fixed one of 16 or more, and give as many samples.",
+        )
 
 
 def plan_steps(module: nn.Module, data: TrainingData, objective: Objective, budget: Budget) -> Plan:

@@ -4,6 +4,7 @@ from sterna.method.batches import Batch, Samples
 from sterna.method.config import Order, Point, TernariseConfig, TernaryLayer
 from sterna.method.evaluation import agreement, evaluate
 from sterna.method.layers import find_ternary_layers
+from sterna.method.normalisation import least_values_per_channel
 from sterna.method.objective import Objective, classification, distillation, regression
 from sterna.method.synthesis import match_statistics
 from sterna.method.ternarise import Task, Ternarised, ternarise
@@ -23,6 +24,7 @@ __all__ = [
     "distillation",
     "evaluate",
     "find_ternary_layers",
+    "least_values_per_channel",
     "match_statistics",
     "regression",
     "ternarise",

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
 from sterna.method.batches import Batch, Samples
 from sterna.method.objective import Objective, distillation
 
+LOW_PRECISION = (torch.float16, torch.bfloat16)
+
 
 def output_of(network: nn.Module, batch: Batch) -> Tensor:
     """The first output of the network, (batch, …): the one that targets speak of."""
-    output = network(*batch.inputs)
-    return cast("Tensor", output[0] if isinstance(output, tuple) else output)
+    return first_output(network(*batch.inputs))
+
+
+def first_output(outputs: Tensor | tuple[Tensor, ...]) -> Tensor:
+    """The first of them; in float32 where it has less precision, since losses and metrics are sums of many values."""
+    output = outputs[0] if isinstance(outputs, tuple) else outputs
+    return output.float() if output.dtype in LOW_PRECISION else output
 
 
 def evaluate(network: nn.Module, samples: Samples, objective: Objective, teacher: nn.Module | None = None) -> float:

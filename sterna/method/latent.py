@@ -35,6 +35,7 @@ from sterna.method.wdr import harden
 class _Extent:
     layer: TernaryLayer
     shape: torch.Size
+    dtype: torch.dtype
     scale_shape: tuple[int, ...]
     first: int
     last: int
@@ -44,7 +45,8 @@ class LatentWeights(nn.Module):
     """The trainable stand-in for the ternarised weights of a network.
 
     Args:
-        weights: the original weights by name, of any floating dtype; they are copied as float32.
+        weights: the original weights by name, of any floating dtype; they are copied as float32, and what the network
+            runs with has their dtype again.
         layers: what of them is ternarised, and along which axis it has its scales.
         target_sparsity: t, which chooses the first scales.
 
@@ -59,10 +61,11 @@ class LatentWeights(nn.Module):
         latents, scales = [], []
         first = 0
         for layer in layers:
-            weight = weights[layer.name].detach().float()
+            original = weights[layer.name].detach()
+            weight = original.float()
             scale = _survivor_mean(weight, layer.channel_axis, target_sparsity)
             last = first + weight.numel()
-            self._extents.append(_Extent(layer, weight.shape, tuple(scale.shape), first, last))
+            self._extents.append(_Extent(layer, weight.shape, original.dtype, tuple(scale.shape), first, last))
             latents.append((weight / scale).flatten())
             scales.append(scale.flatten())
             first = last
@@ -155,7 +158,7 @@ class LatentWeights(nn.Module):
     def _scaled(self, flat: Tensor) -> dict[str, Tensor]:
         parts = flat.split(self.sizes)
         return {
-            e.layer.name: part.view(e.shape) * scale
+            e.layer.name: (part.view(e.shape) * scale).to(e.dtype)
             for e, part, scale in zip(self._extents, parts, self._scales(), strict=True)
         }
 

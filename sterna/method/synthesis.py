@@ -12,24 +12,16 @@ the noise is left as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import takewhile
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
+
+from sterna.method.normalisation import Listening
 
 _RATE = 0.25  # of Adam, in units of the inputs, which begin with variance 1
 _TINY = 1e-5  # of a variance: a channel that never changes has none
-
-_NORMALISATIONS: dict[object, Sequence[str]] = {
-    functional.batch_norm: ("input", "running_mean", "running_var"),
-    torch.batch_norm: ("input", "weight", "bias", "running_mean", "running_var"),
-    torch.ops.aten.batch_norm.default: ("input", "weight", "bias", "running_mean", "running_var"),
-}
-"""The ways in which a batch normalisation is called, and their first arguments."""
 
 
 def match_statistics(
@@ -53,36 +45,20 @@ def match_statistics(
         return moved
     optimiser = torch.optim.Adam(free, lr=_RATE)
     for _ in takewhile(lambda _: go_on(), range(steps)):
-        with _Statistics() as statistics:
+        with Listening() as listening:
             network(*moved)
-        if not statistics.mismatches:
+        mismatches = [
+            _mismatch(call.x, call.mean, call.variance)
+            for call in listening.heard
+            if call.mean is not None and call.variance is not None
+        ]
+        if not mismatches:
             break
-        gradients = torch.autograd.grad(torch.stack(statistics.mismatches).sum(), free, allow_unused=True)
+        gradients = torch.autograd.grad(torch.stack(mismatches).sum(), free, allow_unused=True)
         for tensor, gradient in zip(free, gradients, strict=True):
             tensor.grad = gradient
         optimiser.step()
     return [tensor.detach() for tensor in moved]
-
-
-class _Statistics(TorchFunctionMode):
-    """Hears of every batch normalisation that runs within, and how far its input is from what it remembers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.mismatches: list[Tensor] = []
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401  whatever the function gives
-        if func in _NORMALISATIONS:
-            given = dict(zip(_NORMALISATIONS[func], args, strict=False)) | (kwargs or {})
-            if given["running_mean"] is not None:
-                self.mismatches.append(_mismatch(given["input"], given["running_mean"], given["running_var"]))
-        return func(*args, **(kwargs or {}))
 
 
 def _mismatch(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +24,9 @@ from sterna.method.baselines import TTQ_FACTOR, TWN_FACTOR, ChannelThreshold, la
 from sterna.method.batches import Batch, Samples
 from sterna.method.config import Order, Point, TernariseConfig, TernaryLayer
 from sterna.method.controller import Controller, FixedAlpha, LayerwiseLock, QuantileLock, mean_alpha
-from sterna.method.evaluation import target_of
+from sterna.method.evaluation import first_output, target_of
 from sterna.method.latent import LatentWeights
+from sterna.method.masters import MasterCopies
 from sterna.method.objective import Objective
 from sterna.method.recovery import renew_statistics
 from sterna.method.schedule import Moment, cosine, landing_step, moment, recovery_steps
@@ -112,7 +113,8 @@ class _Run:
         names = {layer.name for layer in layers}
         for name in names:
             parameters[name].requires_grad_(False)
-        self.dense = [p for name, p in parameters.items() if name not in names and p.is_floating_point()]
+        dense = {name: p for name, p in parameters.items() if name not in names and p.is_floating_point()}
+        self.dense = MasterCopies(dense)
         self.optimiser = self._optimiser()
         self.generator = torch.Generator().manual_seed(task.seed)
         self.batches: Iterator[Batch] = task.samples.shuffled(self.generator)
@@ -183,13 +185,13 @@ class _Run:
         with torch.no_grad():
             for name, weight in self.latent.weights_of(self.codes).items():
                 parameters[name].copy_(weight)
+        self.dense.install()
 
     def _optimise(self, weights: dict[str, Tensor], rate: float) -> None:
         self.network.train()
         batch = next(self.batches)
         target = target_of(batch, self.task.objective, self.task.teacher)
-        output = functional_call(self.network, weights, batch.inputs)
-        output = cast("Tensor", output[0] if isinstance(output, tuple) else output)
+        output = first_output(functional_call(self.network, weights | self.dense.rounded(), batch.inputs))
         loss = self.task.objective.loss(output, target)
         for group in self.optimiser.param_groups:
             group["lr"] = group["base"] * rate
@@ -235,12 +237,13 @@ class _Run:
             self.latent.fit_scales(self.codes)
 
     def _state(self) -> dict[str, dict[str, Any]]:
-        parts = {"latent": self.latent, "network": self.network}
+        parts = {"latent": self.latent, "network": self.network, "dense": self.dense}
         return {name: {k: t.clone() for k, t in part.state_dict().items()} for name, part in parts.items()}
 
     def _restore(self, state: dict[str, dict[str, Any]]) -> None:
         self.latent.load_state_dict(state["latent"])
         self.network.load_state_dict(state["network"])
+        self.dense.load_state_dict(state["dense"])
         self.optimiser = self._optimiser()
 
     def _order(self, on_step: Callable[[Point], Order], strength: float, phase: Literal["search", "recover"]) -> Order:
@@ -277,7 +280,7 @@ class _Run:
             [
                 {"params": [self.latent.v], "base": config.learning_rate},
                 {"params": [self.latent.log_scale], "base": scale_rate},
-                {"params": self.dense, "base": config.dense_learning_rate},
+                {"params": self.dense.trained, "base": config.dense_learning_rate},
             ],
             lr=config.learning_rate,
             fused=True,

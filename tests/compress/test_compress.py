@@ -140,6 +140,26 @@ def test_without_labels_the_original_teaches(mlp, tmp_path):
     assert result.metric.ternary > 0.9
 
 
+def test_normalisation_over_a_single_value_is_refused(tmp_path):
+    network = nn.Sequential(nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 10)).eval()
+    model = exported(network, torch.randn(1, 64), path=tmp_path / "one.pt2")
+    with pytest.raises(ModelDoesNotRun, match="batch normalisation over one value") as refusal:
+        compress(model, None, spec(), tmp_path / "out")
+    assert "dynamic batch" in refusal.value.hint
+
+
+def test_a_batch_of_one_is_enough_where_a_channel_has_many_values(tmp_path):
+    network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10))
+    model = exported(network.eval(), torch.randn(1, 1, 8, 8), path=tmp_path / "one.pt2")
+    assert compress(model, None, spec(budget={"epochs": 0.05}), tmp_path / "out").target_met
+
+
+def test_few_samples_are_warned_about(mlp, tmp_path):
+    with np.load(mlp.data) as arrays:
+        np.savez(tmp_path / "few.npz", pixels=arrays["pixels"][:20], target=arrays["target"][:20])
+    assert "FEW_SAMPLES" in compress(mlp.model, tmp_path / "few.npz", spec(), tmp_path / "out").warnings
+
+
 def test_a_network_of_fixed_batch_size_is_trained_in_batches_of_that_size(tmp_path):
     torch.manual_seed(0)
     model = exported(

@@ -244,3 +244,22 @@ def test_distillation_without_labels_agrees_with_the_original(problem):
     config = TernariseConfig(target_sparsity=0.7, steps=300)
     ternarise(problem.network, problem.layers, Task(train, objective, teacher), config)
     assert evaluate(problem.network, held_out, objective, teacher) > 0.93
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_networks_of_any_precision_are_trained_and_keep_it(problem, dtype):
+    problem.network.to(dtype)
+    train, held_out = (
+        Samples([part.inputs[0].to(dtype)], part.target, batch_size=part.batch_size)
+        for part in (problem.train, problem.held_out)
+    )
+    before = evaluate(problem.network, held_out, classification())
+    bias = problem.network[4].bias.detach().clone()
+    task = Task(train, classification())
+    result = ternarise(problem.network, problem.layers, task, TernariseConfig(target_sparsity=0.7, steps=400))
+    assert zeros(result) == round(problem.weights * 0.7)
+    assert evaluate(problem.network, held_out, classification()) > before - 0.03
+    assert {p.dtype for p in problem.network.parameters()} == {dtype}
+    assert not torch.equal(problem.network[4].bias, bias)
+    for name, (codes, scale) in result.layers.items():
+        assert torch.equal(dict(problem.network.named_parameters())[name], (codes * scale).to(dtype))
