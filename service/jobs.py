@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
+from api_schemas.estimates import Estimate
 from api_schemas.events import EventList
 from api_schemas.jobs import TERMINAL_STATES, Job, JobList, JobSpec, JobState
 from api_schemas.problems import FieldProblem
@@ -19,13 +20,14 @@ from service.backends import Backends, TheBackends
 from service.callers import Caller, Reader, Submitter, authenticated_reader
 from service.conditional import matches
 from service.documents import event_media, job_body
+from service.estimates import estimate
 from service.idempotency import fingerprint, handled_once, replayed
 from service.job_reader import Told, told_of
 from service.links import linked_list
 from service.prefer import applied, preferred_wait_s, wait_until
 from service.problems import HttpRefusal
 from service.streams import event_stream, last_event_id, wants_stream
-from service.submissions import checked, read_order
+from service.submissions import checked, estimated_case, read_order
 from storage.jobs import JobFilter
 from storage.once import Replay
 
@@ -124,6 +126,17 @@ class EventsQuery(BaseModel):
 
     after: int = Field(default=0, ge=0, lt=2**53)
     limit: int = Field(default=_MOST_EVENTS, ge=1, lt=2**31)
+
+
+@router.post("/estimate", openapi_extra=job_body(JobSpec))
+async def estimate_job(request: Request, backends: TheBackends, caller: Submitter) -> Estimate:
+    """What a job would take: time, memory, artifact bytes. Takes what a submission takes, and makes no job.
+
+    Files that cannot be used are refused as they would be then; those of a form are not kept.
+    """
+    async with read_order(request, backends) as order:
+        case = await estimated_case(order, backends, caller)
+    return estimate(case)
 
 
 @router.get("")

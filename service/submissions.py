@@ -19,6 +19,7 @@ from api_schemas.uploads import UploadRequest
 from service.backends import Backends
 from service.bodies import media_type_of, parse_json, read_json
 from service.callers import Caller
+from service.estimates import Case
 from service.idempotency import fingerprint
 from service.multipart import read_job_form
 from service.preflight import check_blobs, check_files
@@ -84,6 +85,27 @@ async def checked(order: Order, backends: Backends, caller: Caller) -> tuple[Job
     inspection = await check_files(backends, order.files["model"], order.files.get("data"), order.spec)
     ids = await run_in_threadpool(_stored, order, backends, caller)
     return order.spec.model_copy(update=ids), inspection
+
+
+async def estimated_case(order: Order, backends: Backends, caller: Caller) -> Case:
+    """What is known of a job that is not made; nothing is stored.
+
+    Raises:
+        HttpRefusal, InputError, TargetUnreachable: as `checked`.
+    """
+    spec, ledger = order.spec, backends.ledger
+    if order.files:
+        data = order.files.get("data")
+        found = await check_files(backends, order.files["model"], data, spec)
+        sha256, data_bytes = order.digests["model"], 0 if data is None else data.stat().st_size
+    else:
+        found = await check_uploads(spec, spec.model, spec.data, backends, caller)
+        model = await run_in_threadpool(ledger.upload, spec.model, tenant=caller.tenant)
+        sha256, data_bytes = model.sha256, 0
+        if spec.data is not None:
+            data_bytes = (await run_in_threadpool(ledger.upload, spec.data, tenant=caller.tenant)).bytes
+    pace = await run_in_threadpool(ledger.pace, sha256, tenant=caller.tenant)
+    return Case(spec, found, data_bytes, pace)
 
 
 async def check_uploads(

@@ -9,13 +9,15 @@ of any size pass through in pieces of a few MiB. Nothing is buffered whole.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -143,7 +145,17 @@ class BlobStore:
             return
 
     def put_part(self, upload_id: str, n: int, path: Path) -> None:
-        """Stores part `n` of an upload in place of any that was there."""
+        """Stores part `n` of an upload in place of any that was there; the file may be moved there and be gone."""
+        if self._folder is not None:
+            target = self._folder / _part_key(upload_id, n)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                path.replace(target)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+            else:
+                return
         obstore.put(self._store, _part_key(upload_id, n), path, chunk_size=_WRITE_BYTES, max_concurrency=2)
 
     def compose(self, upload_id: str, numbers: Sequence[int], *, sha256: str) -> str:
@@ -155,6 +167,8 @@ class BlobStore:
         Raises:
             NotFound: a part is not there.
         """
+        if self._folder is not None:
+            return self._join(self._folder, upload_id, numbers, sha256)
         digest = hashlib.sha256()
         # Not a `with` block: what is closed appears in the store, what is only let go does not.
         writer = obstore.open_writer(self._store, _key(sha256), buffer_size=_WRITE_BYTES, max_concurrency=2)
@@ -163,6 +177,28 @@ class BlobStore:
             writer.write(chunk)
         if digest.hexdigest() == sha256:
             writer.close()
+        return digest.hexdigest()
+
+    def _join(self, folder: Path, upload_id: str, numbers: Sequence[int], sha256: str) -> str:
+        """`compose` in a local folder: hashed as it is copied, and there once it is whole."""
+        target = folder / _key(sha256)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.sha256()
+        parts = folder / "uploads" / upload_id
+        parts.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=parts, prefix="whole-", delete=False) as whole:
+            temporary = Path(whole.name)
+            try:
+                for n in numbers:
+                    with _opened_part(folder, upload_id, n) as part:
+                        while block := part.read(_CHUNK_BYTES):
+                            digest.update(block)
+                            whole.write(block)
+                if digest.hexdigest() == sha256:
+                    whole.flush()
+                    temporary.replace(target)
+            finally:
+                temporary.unlink(missing_ok=True)
         return digest.hexdigest()
 
     def drop_parts(self, upload_id: str, numbers: Sequence[int]) -> None:
@@ -199,6 +235,13 @@ def _key(sha256: str) -> str:
     if not _SHA256.fullmatch(sha256):
         raise _no_blob(sha256)
     return f"blobs/{sha256[:2]}/{sha256}"
+
+
+def _opened_part(folder: Path, upload_id: str, n: int) -> BinaryIO:
+    try:
+        return (folder / _part_key(upload_id, n)).open("rb", buffering=0)
+    except FileNotFoundError:
+        raise NotFound(f"part {n} of upload {upload_id} is not stored", hint="send it again") from None
 
 
 def _part_key(upload_id: str, n: int) -> str:

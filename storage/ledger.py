@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from storage.collection import Collection
 from storage.figures import Counts
+from storage.history import History
 from storage.jobs import Jobs
 from storage.keys import Keys
 from storage.once import Once
@@ -15,5 +16,5 @@ from storage.work import Work
 from storage.workers import Workers
 
 
-class Ledger(Jobs, Submissions, Sweeps, Once, Work, Workers, Uploads, Collection, Keys, Webhooks, Counts):
+class Ledger(Jobs, Submissions, Sweeps, Once, Work, Workers, Uploads, Collection, Keys, Webhooks, Counts, History):
     """Everything of the ledger on one database: `Ledger.open(url)`. Its parts are the classes that it joins."""

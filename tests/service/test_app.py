@@ -35,6 +35,7 @@ def test_the_contract_is_published(service):
         "POST /v1/uploads/{upload_id}/complete",
         "GET /v1/uploads/{upload_id}/inspection",
         "POST /v1/jobs",
+        "POST /v1/jobs/estimate",
         "GET /v1/jobs",
         "GET /v1/jobs/{job_id}",
         "POST /v1/jobs/{job_id}/cancel",

@@ -16,6 +16,7 @@ CALLS = [
     ("GET", "/v1/uploads/x", "read"),
     ("GET", "/v1/uploads/x/inspection", "read"),
     ("POST", "/v1/jobs", "submit"),
+    ("POST", "/v1/jobs/estimate", "submit"),
     ("POST", "/v1/sweeps", "submit"),
     ("GET", "/v1/sweeps/x", "read"),
     ("GET", "/v1/workers", "admin"),

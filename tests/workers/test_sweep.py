@@ -64,11 +64,10 @@ def test_work_folders_go_unless_their_attempt_is_running(desk, context):
 
 def test_abandoned_uploads_go_with_their_parts(desk, context):
     request = UploadRequest(filename="model.pt2", bytes=25, sha256="ab" * 32)
-    part = make(desk.folder / "part", days_old=0)
     old, fresh = (desk.ledger.create_upload(request, part_bytes=10) for _ in range(2))
     complete = desk.upload(b"content")
     for upload in (old, fresh):
-        desk.blobs.put_part(upload.id, 1, part)
+        desk.blobs.put_part(upload.id, 1, make(desk.folder / "part", days_old=0))
         desk.ledger.mark_part(upload.id, 1)
     with desk.ledger.write() as connection:
         connection.exec_driver_sql(
