@@ -1,6 +1,7 @@
 """The wire contract: what travels over HTTP, over the queue, and between a worker and its runner. pydantic only."""
 
 from api_schemas.answers import read_answer
+from api_schemas.estimates import Estimate
 from api_schemas.events import Event, EventList, ProgressPoint
 from api_schemas.jobs import (
     TERMINAL_STATES,
@@ -33,6 +34,7 @@ __all__ = [
     "ArtifactRef",
     "Budget",
     "CompressSpec",
+    "Estimate",
     "Event",
     "EventList",
     "FieldProblem",

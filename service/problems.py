@@ -191,12 +191,14 @@ async def _on_framework_error(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> str:
-    methods: set[str] = set()
+    methods: dict[str, set[str]] = {}
     for router in request.app.state.routers:
         for route in router.routes:
             if route.matches(request.scope)[0] != Match.NONE:
-                methods |= route.methods
-    return ", ".join(sorted(methods))
+                methods.setdefault(route.path, set()).update(route.methods)
+    # `/v1/jobs/estimate` is that and no job's address.
+    found = methods.get(request.scope["path"], set().union(*methods.values()))
+    return ", ".join(sorted(found))
 
 
 async def _on_disconnect(_request: Request, _error: Exception) -> Response:

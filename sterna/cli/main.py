@@ -21,9 +21,12 @@ from sterna.cli.output import print_error
 from sterna.cli.serve_command import serve_command
 from sterna.cli.service_commands import (
     cancel_command,
+    delete_command,
     download_command,
     events_command,
     list_command,
+    logs_command,
+    retry_command,
     status_command,
     stop_command,
     submit_command,
@@ -59,6 +62,9 @@ app.command("events", rich_help_panel=_SERVICE)(events_command)
 app.command("download", rich_help_panel=_SERVICE)(download_command)
 app.command("cancel", rich_help_panel=_SERVICE)(cancel_command)
 app.command("stop", rich_help_panel=_SERVICE)(stop_command)
+app.command("retry", rich_help_panel=_SERVICE)(retry_command)
+app.command("delete", rich_help_panel=_SERVICE)(delete_command)
+app.command("logs", rich_help_panel=_SERVICE)(logs_command)
 app.command("list", rich_help_panel=_SERVICE)(list_command)
 
 

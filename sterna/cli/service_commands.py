@@ -112,6 +112,25 @@ def stop_command(job_id: JobId, as_json: AsJson = False) -> None:
     print_json(job) if as_json else _print_job(job)
 
 
+def retry_command(job_id: JobId, as_json: AsJson = False) -> None:
+    """Queue a job that failed or was cancelled once more."""
+    with service_client() as client:
+        job = client.retry(job_id)
+    print_json(job) if as_json else _print_job(job)
+
+
+def delete_command(job_id: JobId) -> None:
+    """Remove a job that has ended, with its files on the service."""
+    with service_client() as client:
+        client.delete(job_id)
+
+
+def logs_command(job_id: JobId) -> None:
+    """Print the end of what the job's runner wrote to its log."""
+    with service_client() as client:
+        typer.echo(client.log(job_id), nl=False)
+
+
 def list_command(
     state: Annotated[str | None, typer.Option("--state", help="Only jobs in this state.")] = None,
     label: Annotated[

@@ -16,6 +16,7 @@ from api_schemas import (
     ArtifactList,
     ArtifactRef,
     CompressSpec,
+    Estimate,
     Event,
     EventList,
     Inspection,
@@ -94,9 +95,7 @@ class Client:
             labels: kept with the job, to find it by.
             on_progress: hears (bytes sent, bytes in all) of files that go in parts.
 
-        Raises:
-            ServiceUnavailable: also when the answer was lost. The job may then have been made: submitting again could
-                make a second one, so that is not done here.
+        An answer that is lost is asked for again, under one key for the whole submission: no second job is made.
         """
         fields = dict(spec) if isinstance(spec, Mapping) else spec.model_dump(mode="json")
         if labels is not None:
@@ -105,7 +104,7 @@ class Client:
         if sum(path.stat().st_size for path in files.values()) <= ONE_REQUEST_BYTES:
             return self._submit_at_once(fields, files)
         uploads = {name: self.upload(path, on_progress=on_progress).id for name, path in files.items()}
-        return self._connection.post("/v1/jobs", Job, answer_s=SUBMIT_ANSWER_S, json=fields | uploads)
+        return self._connection.post("/v1/jobs", Job, once=True, answer_s=SUBMIT_ANSWER_S, json=fields | uploads)
 
     def job(self, job_id: str) -> Job:
         """How a job stands."""
@@ -179,6 +178,27 @@ class Client:
         """Have a job finish now with the best so far."""
         return self._connection.post(f"/v1/jobs/{_safe(job_id)}/stop", Job)
 
+    def retry(self, job_id: str) -> Job:
+        """Queue a job that failed or was cancelled once more."""
+        return self._connection.post(f"/v1/jobs/{_safe(job_id)}/retry", Job, once=True)
+
+    def delete(self, job_id: str) -> None:
+        """Remove a job that has ended, with its events, logs, artifacts and the uploads that no other job uses."""
+        self._connection.delete(f"/v1/jobs/{_safe(job_id)}")
+
+    def estimate(self, model: Path, data: Path | None, spec: CompressSpec | Mapping[str, object]) -> Estimate:
+        """What a job would take; none is made. The files are sent as for a submission."""
+        fields = dict(spec) if isinstance(spec, Mapping) else spec.model_dump(mode="json")
+        files = {"model": model} | ({"data": data} if data is not None else {})
+        uploads = {name: self.upload(path).id for name, path in files.items()}
+        return self._connection.post(
+            "/v1/jobs/estimate", Estimate, harmless=True, answer_s=SUBMIT_ANSWER_S, json=fields | uploads
+        )
+
+    def log(self, job_id: str) -> str:
+        """The end of what the newest attempt's runner wrote to its log."""
+        return self._connection.text(f"/v1/jobs/{_safe(job_id)}/logs")
+
     def artifacts(self, job_id: str) -> tuple[ArtifactRef, ...]:
         """The files of a job that succeeded."""
         return self._connection.get(f"/v1/jobs/{_safe(job_id)}/artifacts", ArtifactList).artifacts
@@ -216,7 +236,7 @@ class Client:
                 for name, path in files.items()
             }
             return self._connection.post(
-                "/v1/jobs", Job, answer_s=SUBMIT_ANSWER_S, data={"spec": json.dumps(fields)}, files=opened
+                "/v1/jobs", Job, once=True, answer_s=SUBMIT_ANSWER_S, data={"spec": json.dumps(fields)}, files=opened
             )
 
     def _poll(self, job_id: str, deadline: float | None, longest_s: float) -> Job:

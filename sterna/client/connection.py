@@ -1,14 +1,16 @@
 """One HTTP connection to a service that may be restarted at any time.
 
 A request that never reached the service is sent again, whatever it asks; one whose answer was lost only if asking twice
-does no harm, else it is said that nobody knows whether it was done. Between tries the wait doubles, up to five seconds
-or to what the service asks for (`Retry-After`), until the patience ends.
+does no harm or the service was given a key to do it once, else it is said that nobody knows whether it was done.
+Between tries the wait doubles, up to five seconds or to what the service asks for (`Retry-After`), until the patience
+ends.
 """
 
 from __future__ import annotations
 
 import random
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -20,7 +22,14 @@ from pydantic import BaseModel, ValidationError
 
 from api_schemas import read_answer
 from sterna.client.problems import problem_error
-from sterna.errors import AccessDenied, InvalidSpec, ServiceUnavailable, SternaError
+from sterna.errors import (
+    AccessDenied,
+    InvalidSpec,
+    RateLimited,
+    RequestInProgress,
+    ServiceUnavailable,
+    SternaError,
+)
 
 PATIENCE_S: Final = 30.0
 """How long a service that does not answer is asked again."""
@@ -129,17 +138,37 @@ class Connection:
         answer: type[Model],
         *,
         harmless: bool = False,
+        once: bool = False,
         answer_s: float = ANSWER_S,
         **body: Any,  # noqa: ANN401  httpx's own arguments
     ) -> Model:
-        """POST. `harmless` says that doing it twice is as good as once."""
-        request = self._http.build_request("POST", path, timeout=httpx.Timeout(ANSWER_S, read=answer_s), **body)
-        return self._read(self._send(request, harmless=harmless), answer)
+        """POST.
+
+        Args:
+            path: what.
+            answer: what is answered.
+            harmless: doing it twice is as good as once, so it may be asked again when an answer is lost.
+            once: the service is told to do it once however often it is asked (`Idempotency-Key`), so it may be too.
+            answer_s: how long the answer may take.
+            body: of the request.
+        """
+        headers = {"Idempotency-Key": uuid.uuid4().hex} if once else {}
+        timeout = httpx.Timeout(ANSWER_S, read=answer_s)
+        request = self._http.build_request("POST", path, timeout=timeout, headers=headers, **body)
+        return self._read(self._send(request, harmless=harmless or once), answer)
 
     def put(self, path: str, content: bytes) -> None:
         """PUT bytes; always safe to repeat."""
         headers = {"Content-Type": "application/octet-stream"}
         self._send(self._http.build_request("PUT", path, content=content, headers=headers), harmless=True)
+
+    def delete(self, path: str) -> None:
+        """DELETE; where the answer is lost nobody knows whether it was done."""
+        self._send(self._http.build_request("DELETE", path), harmless=False)
+
+    def text(self, path: str) -> str:
+        """GET of a plain text."""
+        return self._send(self._http.build_request("GET", path), harmless=True).text
 
     @contextmanager
     def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
@@ -178,7 +207,7 @@ class Connection:
                     raise _lost(request, error) from None
                 trouble = self.unavailable(error)
             else:
-                if not (harmless and response.status_code in _AWAY):
+                if not (harmless and _is_away(response)):
                     return _checked(response)
                 away = _away(response)
                 trouble, after_s = away.problem, away.after_s
@@ -199,6 +228,13 @@ def _checked(response: httpx.Response) -> httpx.Response:
     if not response.is_success:
         raise problem_error(response)
     return response
+
+
+def _is_away(response: httpx.Response) -> bool:
+    """Whether the same request will be answered later: the service is away, asks for patience, or is still at it."""
+    if response.status_code in _AWAY:
+        return True
+    return response.status_code in {409, 429} and isinstance(problem_error(response), RequestInProgress | RateLimited)
 
 
 def _away(response: httpx.Response) -> Away:

@@ -200,3 +200,18 @@ def test_an_unknown_job_is_not_found(client, job_id):
 def test_an_odd_address_is_a_usage_error(url):
     with pytest.raises(InvalidSpec), Client(url) as client:
         client.job("job_x")
+
+
+def test_estimate_retry_log_and_delete(client, server, tiny):
+    assert client.estimate(tiny.model, tiny.data, SPEC).ternarisable_weights == 4 * 8 + 8 * 2
+    job = client.submit(tiny.model, tiny.data, SPEC)
+    client.cancel(job.id)
+    again = client.retry(job.id)
+    assert (again.state, again.attempt) == ("queued", 2)
+    lease = server.claim(job.id)
+    server.ledger.keep_log(lease, "words\n")
+    assert client.log(job.id) == "words\n"
+    server.ledger.cancelled(lease)
+    client.delete(job.id)
+    with pytest.raises(NotFound):
+        client.job(job.id)

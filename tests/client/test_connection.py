@@ -19,6 +19,7 @@ class Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", 0))
         self.rfile.read(length)
         self.server.asked.append((self.command, time.monotonic()))
+        self.server.keys.append(self.headers.get("Idempotency-Key"))
         told = self.server.answers.pop(0) if self.server.answers else (404, {})
         if told is None:
             self.close_connection = True
@@ -39,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving(address="127.0.0.1"):
     with ThreadingHTTPServer((address, 0), Handler) as server:
-        server.answers, server.asked = [], []
+        server.answers, server.asked, server.keys = [], [], []
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
@@ -99,12 +100,24 @@ def test_one_that_stays_away_is_told_of(client, server):
     assert len(server.asked) > 1
 
 
-def test_a_lost_answer_to_a_submission_is_not_asked_for_again(client, server, tmp_path):
-    server.answers = [None]
+def test_a_lost_answer_to_a_submission_is_asked_for_again_under_the_same_key(client, server, tmp_path):
+    server.answers = [None, (503, {}), None]
     model = tmp_path / "model.pt2"
     model.write_bytes(b"x")
+    for _ in range(2):
+        with pytest.raises(NotFound):
+            client.submit(model, None, {"target_sparsity": 0.5})
+    assert [command for command, _ in server.asked] == ["POST"] * 5
+    first, second = server.keys[:4], server.keys[4:]
+    assert len(set(first)) == len(set(second)) == 1
+    assert None not in first
+    assert first[0] != second[0]
+
+
+def test_a_lost_answer_to_what_has_no_key_is_not_asked_for_again(client, server):
+    server.answers = [None]
     with pytest.raises(ServiceUnavailable, match="may have done it all the same") as raised:
-        client.submit(model, None, {"target_sparsity": 0.5})
+        client.cancel("job_x")
     assert [command for command, _ in server.asked] == ["POST"]
     assert "sterna list" in raised.value.hint
 
@@ -120,7 +133,7 @@ def test_a_submission_that_never_arrived_is_sent_again(tmp_path):
     def late():
         time.sleep(0.5)
         servers.append(ThreadingHTTPServer(("127.0.0.1", port), Handler))
-        servers[0].answers, servers[0].asked = [], []
+        servers[0].answers, servers[0].asked, servers[0].keys = [], [], []
         servers[0].handle_request()
 
     thread = threading.Thread(target=late)

@@ -14,6 +14,7 @@ def test_paths_and_methods_that_do_not_exist(service, refused):
     answer = service.http.put("/v1/jobs")
     refused(answer, 405, "METHOD_NOT_ALLOWED")
     assert answer.headers["allow"] == "GET, POST"
+    assert service.http.put("/v1/jobs/estimate").headers["allow"] == "POST"
     address = f"/v1/jobs/{service.queued().id}/artifacts/x"
     assert service.http.delete(address).headers["allow"] == "GET, HEAD"
 
