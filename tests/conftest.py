@@ -10,8 +10,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from examples.digits import write_example
@@ -48,3 +50,29 @@ def mlp(tmp_path_factory) -> Example:
 def cnn(tmp_path_factory) -> Example:
     """The 28×28 digits CNN with batch norm and dropout, trained and exported by stock torch."""
     return Example(*write_example("cnn", tmp_path_factory.mktemp("examples")))
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(tmp_path_factory) -> Example:
+    """An ONNX network of two layers, one with its weight as torch has it and one with it transposed, and its data."""
+    folder, random = tmp_path_factory.mktemp("tiny_onnx"), np.random.default_rng(0)
+    weights = {
+        "hidden.weight": random.standard_normal((64, 16)), "hidden.bias": np.zeros(64),
+        "head/kernel:0": random.standard_normal((64, 20)),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Gemm", ["row.1", "hidden.weight", "hidden.bias"], ["h"], transB=1),
+        helper.make_node("Relu", ["h"], ["r"]),
+        helper.make_node("MatMul", ["r", "head/kernel:0"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("row.1", TensorProto.FLOAT, ["batch", 16])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 20])],
+        [numpy_helper.from_array(array.astype(np.float32), name) for name, array in weights.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "tiny.onnx")
+    inputs = random.standard_normal((80, 16), dtype=np.float32)
+    np.savez(folder / "tiny.npz", row_1=inputs)
+    return Example(folder / "tiny.onnx", folder / "tiny.npz")

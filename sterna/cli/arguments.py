@@ -10,7 +10,11 @@ import typer
 ModelFile: TypeAlias = Annotated[
     Path,
     typer.Argument(
-        metavar="MODEL", exists=True, dir_okay=False, help="A .pt2 from stock torch.export.save.", show_default=False
+        metavar="MODEL",
+        exists=True,
+        dir_okay=False,
+        help="A .pt2 from stock torch.export.save, or an .onnx.",
+        show_default=False,
     ),
 ]
 AnyFile: TypeAlias = Annotated[

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from sterna.errors import ModelVersionUnsupported, UnsupportedFormat
 from sterna.intake.archive import read_directory
 from sterna.intake.limits import DEFAULT_LIMITS, MODEL, Limits
 
-Format: TypeAlias = Literal["pt2"]
+Format: TypeAlias = Literal["pt2", "onnx"]
+
+_ONNX_SECOND_KEYS: Final = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42)
+_READ: Final = "a .pt2 and an .onnx of one file"
 
 EXPORT_HINT = (
     'Export it: torch.export.save(torch.export.export(model, args, dynamic_shapes=…), "model.pt2"), with torch 2.13.'
@@ -27,15 +30,22 @@ def sniff_format(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) 
     """
     with Path(path).open("rb") as file:
         head = file.read(16)
+    if _is_onnx(head):
+        return "onnx"
     if head[:4] != b"PK\x03\x04":
-        raise UnsupportedFormat(f"the model is {_name_of(head)}; a .pt2 is read", hint=EXPORT_HINT)
+        raise UnsupportedFormat(f"the model is {_name_of(head)}; read are {_READ}", hint=EXPORT_HINT)
     names = [info.filename for info in read_directory(path, limits, MODEL)]
     inner = {name.partition("/")[2] for name in names}
     if "archive_format" in inner and any(name.startswith("models/") for name in inner):
         return "pt2"
     if "serialized_exported_program.json" in names or "archive_format" in inner:
         raise ModelVersionUnsupported("the .pt2 was written by a torch that is too old", hint=EXPORT_HINT)
-    raise UnsupportedFormat(f"the model is {_archive_name(names, inner)}; a .pt2 is read", hint=EXPORT_HINT)
+    raise UnsupportedFormat(f"the model is {_archive_name(names, inner)}; read are {_READ}", hint=EXPORT_HINT)
+
+
+def _is_onnx(head: bytes) -> bool:
+    """ONNX has no mark of its own: it begins with its IR version, a small number, and another field of a ModelProto."""
+    return len(head) > 2 and head[0] == 0x08 and head[1] < 0x40 and head[2] in _ONNX_SECOND_KEYS
 
 
 def _name_of(head: bytes) -> str:
@@ -45,8 +55,6 @@ def _name_of(head: bytes) -> str:
         return "a pickle"
     if head[8:9] == b"{":
         return "a safetensors file, which holds weights and no network"
-    if head[:1] == b"\x08":
-        return "perhaps an ONNX file"
     return "of no format that is known"
 
 

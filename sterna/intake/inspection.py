@@ -15,9 +15,9 @@ from sterna.graph.layers import is_excluded
 from sterna.intake.columns import ANY_INTEGER
 from sterna.intake.data import Data, check_data, read_data
 from sterna.intake.finite import is_finite
-from sterna.intake.formats import Format, sniff_format
+from sterna.intake.formats import Format
 from sterna.intake.limits import DEFAULT_LIMITS, Limits
-from sterna.intake.pt2 import Pt2
+from sterna.intake.model import Model, open_model
 
 _WITHOUT_TARGET: Final = "distillation"
 
@@ -69,7 +69,8 @@ def inspect_model(
     Raises:
         UnsupportedFormat, ModelVersionUnsupported, ModelUnsafe, ModelCorrupt, ModelTooLarge, OperatorUnsupported.
     """
-    return _inspection(sniff_format(path, limits), Pt2(path, limits).network.graph, exclude)
+    format_, model = open_model(path, limits)
+    return _inspection(format_, model.network.graph, exclude)
 
 
 def preflight(
@@ -118,9 +119,8 @@ def read_checked(
     return Checked(inspection, model.network, data)
 
 
-def _read_model(path: str | os.PathLike[str], exclude: Sequence[str], limits: Limits) -> tuple[Pt2, ModelInspection]:
-    format_ = sniff_format(path, limits)
-    model = Pt2(path, limits)
+def _read_model(path: str | os.PathLike[str], exclude: Sequence[str], limits: Limits) -> tuple[Model, ModelInspection]:
+    format_, model = open_model(path, limits)
     model.check_bytes()
     inspection = _inspection(format_, model.network.graph, exclude)
     _check_exclude(inspection, exclude)
@@ -133,7 +133,7 @@ def _read_model(path: str | os.PathLike[str], exclude: Sequence[str], limits: Li
     return model, inspection
 
 
-def _classes(model: Pt2, objective: str) -> range:
+def _classes(model: Model, objective: str) -> range:
     """Which class indices an integer target may hold, as far as that is known without running the network."""
     if objective == _WITHOUT_TARGET:
         return ANY_INTEGER

@@ -122,6 +122,17 @@ def test_the_way_of_a_job(at_service, tiny, tmp_path):
     assert at_service("cancel", job["id"]).code == 2
 
 
+def test_an_onnx_goes_the_same_way(at_service, tiny_onnx, tmp_path):
+    submitted = at_service("submit", tiny_onnx.model, "--data", tiny_onnx.data, "-s", 0.75, "--epochs", 2, "--json")
+    job = json.loads(submitted.out)
+    waited = at_service("wait", job["id"], "--timeout", 90)
+    assert waited.code == 0, waited.err
+    at_service("download", job["id"], "-o", tmp_path)
+    with Artifact.open(tmp_path / "model.sterna") as artifact:
+        artifact.verify()
+        assert artifact.sparsity == 0.75
+
+
 def test_cancel_within_seconds_and_the_exit_codes_of_a_wait(at_service, tiny):
     job_id = at_service("submit", tiny.model, "--data", tiny.data, "-s", 0.5, "--seconds", 600).out.strip()
     assert at_service("wait", job_id, "--timeout", 0.2).code == 5

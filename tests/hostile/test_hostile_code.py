@@ -16,7 +16,7 @@ from sterna.intake import preflight, read_data, read_model
 WEIGHT = "data/weights/weight_0"
 INDEX = "data/weights/model_weights_config.json"
 NETWORK = "models/model.json"
-READERS = [*Path(sterna.__file__).parent.glob("intake/*.py"), *Path(sterna.__file__).parent.glob("graph/*.py")]
+READERS = [*Path(sterna.__file__).parent.glob("intake/**/*.py"), *Path(sterna.__file__).parent.glob("graph/*.py")]
 
 
 class Bomb:

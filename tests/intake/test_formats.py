@@ -30,6 +30,12 @@ def test_a_pt2_is_known_by_its_content(export, tmp_path):
     assert sniff_format(path) == "pt2"
 
 
+def test_an_onnx_is_known_by_its_content(tmp_path):
+    path = tmp_path / "model.pt2"
+    path.write_bytes(b"\x08\x07\x12\x07pytorch")
+    assert sniff_format(path) == "onnx"
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -39,7 +45,6 @@ def test_a_pt2_is_known_by_its_content(export, tmp_path):
         (lambda: zipped("model/code/__torch__.py", "model/data.pkl", "model/constants.pkl"), "TorchScript"),
         (lambda: saved(lambda a, b: np.savez(b, x=a), np.ones(3)), "an .npz"),
         (lambda: safetensors.numpy.save({"x": np.ones(3)}), "a safetensors file"),
-        (lambda: b"\x08\x07\x12\x07pytorch", "ONNX"),
         (lambda: b"hello, world", "no format that is known"),
         (lambda: zipped("readme.txt"), "no kind that is known"),
     ],

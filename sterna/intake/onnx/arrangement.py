@@ -1,0 +1,512 @@
+"""ONNX operators that arrange elements and compute nothing: shapes, slices, joins, paddings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from math import prod
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from sterna.errors import ModelCorrupt
+from sterna.graph import FLOATING, Argument, Dtype, TensorKind, ValueRef
+from sterna.graph.check import MAX_LIST
+from sterna.intake.onnx.call import Call, Converter
+from sterna.intake.onnx.known import as_value, known_array
+from sterna.intake.onnx.values import Computed, Element, Items, Shape, Size, Stored, Value, broadcast
+from sterna.intake.onnx.wire import HINT
+
+_TO_THE_END: Final = 2**31 - 1
+
+
+def _constant(call: Call) -> Value:
+    attributes = call.attributes
+    for name, dtype in (("value_float", "float32"), ("value_int", "int64")):
+        if attributes.has(name):
+            number = attributes.number(name, 0.0) if dtype == "float32" else attributes.integer(name, 0)
+            return Items((number,), dtype, scalar=True)
+    floats, integers = attributes.numbers("value_floats"), attributes.integers("value_ints")
+    if floats is not None or integers is not None:
+        return Items(floats or integers or (), "float32" if floats is not None else "int64", scalar=False)
+    return Stored(attributes.tensor("value"))
+
+
+def _shape(call: Call) -> Value:
+    value = call.input(0)
+    rank = call.rank(value)
+    start, end = call.attributes.integer("start", 0), call.attributes.integer("end", rank)
+    axes = range(rank)[start:end]
+    call.graph.work(len(axes))
+    return Items(tuple(call.graph.size(value, axis) for axis in axes), "int64", scalar=False)
+
+
+def _size(call: Call) -> Value:
+    value, total = call.input(0), 1
+    count: Size = total
+    for axis in range(call.rank(value)):
+        count = call.graph.calculate("mul", count, call.graph.size(value, axis))
+    return Items((count,), "int64", scalar=True)
+
+
+def _constant_of_shape(call: Call) -> Value:
+    sizes = call.sizes(0) or ()
+    filled = call.graph.items(Stored(call.attributes.tensor("value"))) if call.attributes.has("value") else None
+    filled = filled or Items((0.0,), "float32", scalar=False)
+    if len(filled.elements) != 1:
+        raise ModelCorrupt("ConstantOfShape has other than one value", hint=HINT)
+    if len(sizes) <= 1 and (not sizes or (isinstance(sizes[0], int) and 0 <= sizes[0] <= MAX_LIST)):
+        count = sizes[0] if sizes and isinstance(sizes[0], int) else 1
+        return Items(filled.elements * count, filled.dtype, scalar=not sizes)
+    scalar = Items(filled.elements, filled.dtype, scalar=True)
+    return _expanded(call, scalar, sizes)
+
+
+def _range(call: Call) -> Value:
+    found = [call.graph.items(call.input(index)) for index in range(3)]
+    if any(items is None for items in found):
+        raise call.refuse("it counts up to a number that the network computes from its data")
+    start, end, step = (items.elements[0] for items in found if items is not None)
+    dtype = call.input(0).dtype
+    if isinstance(start, int) and isinstance(end, int) and isinstance(step, int) and step:
+        count = len(range(start, end, step))
+        if count <= MAX_LIST:
+            return Items(tuple(range(start, end, step)), dtype, scalar=False)
+    return call.graph.emit(
+        "aten.arange.start_step", dtype, (None,), start=start, end=end, step=step, dtype=Dtype(dtype)
+    )
+
+
+def _reshape(call: Call) -> Value:
+    value, sizes = call.input(0), call.sizes(1)
+    if sizes is None:
+        raise ModelCorrupt("Reshape has no shape", hint=HINT)
+    zeros_are_sizes = bool(call.attributes.integer("allowzero", 0))
+    items, known = call.graph.items(value), known_array(value)
+    if items is not None and len(sizes) <= 1:
+        return Items(items.elements, items.dtype, scalar=not sizes)
+    if known is not None and 0 not in sizes:
+        return _reshaped_array(call, known, value.dtype, sizes)
+    if not zeros_are_sizes:
+        sizes = tuple(call.graph.size(value, at) if size == 0 else size for at, size in enumerate(sizes))
+    shape = _reshaped(value.shape, sizes)
+    return call.graph.emit("aten.reshape.default", value.dtype, shape, self=call.graph.tensor(value), shape=sizes)
+
+
+def _reshaped_array(call: Call, array: NDArray[Any], dtype: str, sizes: tuple[Size, ...]) -> Value:
+    try:
+        return as_value(array.reshape([size for size in sizes if isinstance(size, int)]), dtype)
+    except ValueError:
+        raise ModelCorrupt(f"{call.operator} has a shape that its elements do not fill", hint=HINT) from None
+
+
+def _reshaped(before: Shape | None, sizes: tuple[Size, ...]) -> Shape:
+    after = [size if isinstance(size, int) and size >= 0 else None for size in sizes]
+    rest = [size for size in after if size is not None]
+    if after.count(None) == 1 and before is not None and None not in before and 0 not in rest:
+        total = prod([size for size in before if size is not None])
+        after[after.index(None)] = total // prod(rest)
+    return tuple(after)
+
+
+def _flatten(call: Call) -> Value:
+    """Two axes: all before the given one, and all from it on."""
+    value, axis = call.input(0), call.attributes.integer("axis", 1)
+    tensor = call.graph.tensor(value)
+    if axis == 1 and (value.shape is None or len(value.shape) > 1):
+        shape = None if value.shape is None else _reshaped(value.shape, (_known(value.shape[0]), -1))
+        return call.graph.emit("aten.flatten.using_ints", value.dtype, shape, self=tensor, start_dim=1)
+    rank = call.rank(value)
+    axis = axis + rank if axis < 0 else axis
+    first: Size = 1
+    for before in range(axis):
+        first = call.graph.calculate("mul", first, call.graph.size(value, before))
+    sizes = (first, -1)
+    shape = _reshaped(value.shape, sizes)
+    return call.graph.emit("aten.reshape.default", value.dtype, shape, self=tensor, shape=sizes)
+
+
+def _known(size: int | None) -> int:
+    return -1 if size is None else size
+
+
+def _transpose(call: Call) -> Value:
+    value, order = call.input(0), call.attributes.integers("perm")
+    if order is None:
+        order = tuple(reversed(range(call.rank(value))))
+    if sorted(order) != list(range(len(order))) or (value.shape is not None and len(order) != len(value.shape)):
+        raise ModelCorrupt("Transpose has an order of axes that is none", hint=HINT)
+    known = known_array(value)
+    if known is not None:
+        return as_value(known.transpose(order), value.dtype)
+    shape = None if value.shape is None else tuple(value.shape[axis] for axis in order)
+    kind: TensorKind = "parameter" if isinstance(value, Stored) and value.dtype in FLOATING else "constant"
+    tensor = call.graph.tensor(value, kind)
+    return call.graph.emit("aten.permute.default", value.dtype, shape, self=tensor, dims=order)
+
+
+def _squeeze(call: Call) -> Value:
+    value, axes = call.input(0), call.axes(1, as_input_from=13)
+    items = call.graph.items(value)
+    if items is not None and len(items.elements) == 1:
+        return Items(items.elements, items.dtype, scalar=True)
+    tensor = call.graph.tensor(value)
+    if axes is None:
+        shape = value.shape
+        known = shape is not None and None not in shape
+        after = tuple(size for size in shape or () if size != 1) if known else None
+        return call.graph.emit("aten.squeeze.default", value.dtype, after, self=tensor)
+    dropped = axes if value.shape is None else tuple(call.axis(axis, len(value.shape)) for axis in axes)
+    after = None
+    if value.shape is not None:
+        after = tuple(size for at, size in enumerate(value.shape) if at not in dropped)
+    return call.graph.emit("aten.squeeze.dims", value.dtype, after, self=tensor, dim=dropped)
+
+
+def _unsqueeze(call: Call) -> Value:
+    value, axes = call.input(0), call.axes(1, as_input_from=13) or ()
+    items = call.graph.items(value)
+    if items is not None and items.scalar and len(axes) == 1:
+        return Items(items.elements, items.dtype, scalar=False)
+    if value.shape is None and (len(axes) > 1 and min(axes) < 0):
+        raise call.refuse("the number of axes of its input is not known")
+    if value.shape is not None:
+        axes = tuple(call.axis(axis, len(value.shape) + len(axes)) for axis in axes)
+    result, shape = value, None if value.shape is None else list(value.shape)
+    for axis in sorted(axes):
+        if shape is not None:
+            shape.insert(axis, 1)
+        tensor = call.graph.tensor(result)
+        after = None if shape is None else tuple(shape)
+        result = call.graph.emit("aten.unsqueeze.default", value.dtype, after, self=tensor, dim=axis)
+    return result
+
+
+def _concat(call: Call) -> Value:
+    values = [call.input(index) for index in range(len(call.inputs))]
+    if not values:
+        raise ModelCorrupt("Concat has no inputs", hint=HINT)
+    if not any(isinstance(value, Computed) for value in values):
+        found = [call.graph.items(value) for value in values]
+        known = [items for items in found if items is not None and not items.scalar]
+        call.attributes.ignore("axis")
+        if len(known) == len(values) and sum(len(items.elements) for items in known) <= MAX_LIST:
+            call.graph.work(sum(len(items.elements) for items in known))
+            elements = tuple(element for items in known for element in items.elements)
+            return Items(elements, known[0].dtype, scalar=False)
+    axis = call.attributes.integer("axis", 0 if call.opset < 4 else 1)
+    tensors = tuple(call.graph.tensor(value) for value in values)
+    shape = _joined([value.shape for value in values], axis)
+    return call.graph.emit("aten.cat.default", values[0].dtype, shape, tensors=tensors, dim=axis)
+
+
+def _joined(shapes: list[Shape | None], axis: int) -> Shape | None:
+    first = next((shape for shape in shapes if shape is not None), None)
+    if first is None or not -len(first) <= axis < len(first):
+        return None
+    known = [shape for shape in shapes if shape is not None and len(shape) == len(first)]
+    if len(known) != len(shapes):
+        return (None,) * len(first)
+    result = [next((size for size in sizes if size is not None), None) for sizes in zip(*known, strict=True)]
+    along = [shape[axis] for shape in known]
+    result[axis] = None if None in along else sum(size for size in along if size is not None)
+    return tuple(result)
+
+
+def _split(call: Call) -> tuple[Value, ...]:
+    value, axis = call.input(0), call.attributes.integer("axis", 0)
+    sizes = call.sizes(1) if call.opset >= 13 else call.attributes.integers("split")
+    parts = call.attributes.integer("num_outputs", call.outputs)
+    tensor = call.graph.tensor(value)
+    if sizes is None:
+        sizes = _even(call, value, axis, parts)
+    elements = call.graph.items(value)
+    if elements is not None and all(isinstance(size, int) for size in sizes):
+        return _split_items(elements, [size for size in sizes if isinstance(size, int)])
+    shapes = [_with(value.shape, axis, size if isinstance(size, int) else None) for size in sizes]
+    return call.graph.emit_several(
+        "aten.split_with_sizes.default",
+        [(value.dtype, shape) for shape in shapes],
+        self=tensor,
+        split_sizes=sizes,
+        dim=axis,
+    )
+
+
+def _split_items(items: Items, sizes: list[int]) -> tuple[Value, ...]:
+    parts: list[Value] = []
+    start = 0
+    for size in sizes:
+        parts.append(Items(items.elements[start : start + size], items.dtype, scalar=False))
+        start += size
+    return tuple(parts)
+
+
+def _even(call: Call, value: Value, axis: int, parts: int) -> tuple[Size, ...]:
+    """Equal parts, of which the last may be smaller."""
+    if not 0 < parts <= MAX_LIST:
+        raise ModelCorrupt(f"Split has {parts} parts", hint=HINT)
+    whole = call.graph.size(value, axis)
+    if isinstance(whole, int):
+        part = -(-whole // parts)
+        return (*(part,) * (parts - 1), whole - part * (parts - 1))
+    return (call.graph.calculate("floordiv", whole, parts),) * parts
+
+
+def _with(shape: Shape | None, axis: int, size: int | None) -> Shape | None:
+    """The shape with another size along an axis."""
+    if shape is None or not -len(shape) <= axis < len(shape):
+        return None
+    axis %= len(shape)
+    return (*shape[:axis], size, *shape[axis + 1 :])
+
+
+def _slice(call: Call) -> Value:
+    value = call.input(0)
+    if call.opset < 10:
+        starts: tuple[Size, ...] = call.attributes.integers("starts") or ()
+        ends: tuple[Size, ...] = call.attributes.integers("ends") or ()
+        axes, steps = call.attributes.integers("axes"), None
+    else:
+        starts, ends, axes, steps = call.sizes(1) or (), call.sizes(2) or (), call.integers(3), call.integers(4)
+    axes = axes if axes is not None else tuple(range(len(starts)))
+    steps = steps if steps is not None else (1,) * len(starts)
+    if not len(starts) == len(ends) == len(axes) == len(steps):
+        raise ModelCorrupt("Slice has starts, ends, axes and steps of different lengths", hint=HINT)
+    items = call.graph.items(value)
+    if items is not None and not items.scalar and len(starts) == 1:
+        start, end = starts[0], ends[0]
+        if isinstance(start, int) and isinstance(end, int) and steps[0]:
+            return Items(items.elements[slice(start, end, steps[0])], items.dtype, scalar=False)
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        known = known_array(value)
+        if known is not None and isinstance(start, int) and isinstance(end, int) and step:
+            axis_slices = [slice(None)] * call.axis(axis, known.ndim) + [slice(start, end, step)]
+            value = as_value(known[tuple(axis_slices)], value.dtype)
+            continue
+        value = _sliced(call, value, axis, (start, end, step))
+    return value
+
+
+def _sliced(call: Call, value: Value, axis: int, part: tuple[Size, Size, int]) -> Value:
+    start, end, step = part
+    tensor = call.graph.tensor(value)
+    if step < 1:
+        if step != -1 or start != -1 or not isinstance(end, int) or end > -_TO_THE_END:
+            raise call.refuse("it goes backwards, other than over a whole axis")
+        return call.like("aten.flip.default", value, self=tensor, dims=(axis,))
+    shape = _with(value.shape, axis, _sliced_size(value.shape, axis, part))
+    arguments: dict[str, Argument] = {"dim": axis, "start": start}
+    arguments["end"] = None if isinstance(end, int) and end >= _TO_THE_END else end
+    return call.graph.emit("aten.slice.Tensor", value.dtype, shape, self=tensor, step=step, **arguments)
+
+
+def _sliced_size(shape: Shape | None, axis: int, part: tuple[Size, Size, int]) -> int | None:
+    start, end, step = part
+    whole = shape[axis] if shape is not None and -len(shape) <= axis < len(shape) else None
+    if whole is None or not isinstance(start, int) or not isinstance(end, int):
+        return None
+    return len(range(*slice(start, end, step).indices(whole)))
+
+
+def _gather(call: Call) -> Value:
+    value, index, axis = call.input(0), call.input(1), call.attributes.integer("axis", 0)
+    items, chosen = call.graph.items(value), call.graph.items(index)
+    if (
+        items is not None
+        and chosen is not None
+        and chosen.is_known
+        and not items.scalar
+        and value.dtype not in FLOATING
+    ):
+        return _gather_items(items, chosen)
+    if isinstance(value, Stored) and len(value.shape) == 2 and axis == 0 and value.dtype in FLOATING:
+        shape = None if index.shape is None else (*index.shape, value.shape[1])
+        weight = call.graph.tensor(value, "parameter")
+        indices = call.graph.tensor(index)
+        return call.graph.emit("aten.embedding.default", value.dtype, shape, weight=weight, indices=indices)
+    tensor = call.graph.tensor(value)
+    if chosen is not None and chosen.scalar and isinstance(position := chosen.elements[0], int | ValueRef):
+        rank = None if value.shape is None else call.axis(axis, len(value.shape))
+        shape = None if value.shape is None or rank is None else (*value.shape[:rank], *value.shape[rank + 1 :])
+        return call.graph.emit("aten.select.int", value.dtype, shape, self=tensor, dim=axis, index=position)
+    return _gather_along(call, value, index, call.axis(axis, call.rank(value)))
+
+
+def _gather_items(items: Items, chosen: Items) -> Items:
+    count = len(items.elements)
+    elements: list[Element] = []
+    for position in chosen.elements:
+        if not isinstance(position, int) or not -count <= position < count:
+            raise ModelCorrupt("Gather looks beyond the end of a shape", hint=HINT)
+        elements.append(items.elements[position])
+    return Items(tuple(elements), items.dtype, chosen.scalar)
+
+
+def _gather_along(call: Call, value: Value, index: Value, axis: int) -> Value:
+    shape = None
+    if value.shape is not None and index.shape is not None:
+        shape = (*value.shape[:axis], *index.shape, *value.shape[axis + 1 :])
+    indices = (*(None,) * axis, call.graph.tensor(index))
+    tensor = call.graph.tensor(value)
+    return call.graph.emit("aten.index.Tensor", value.dtype, shape, self=tensor, indices=indices)
+
+
+def _gather_elements(call: Call) -> Value:
+    value, index, axis = call.input(0), call.input(1), call.attributes.integer("axis", 0)
+    tensor = call.graph.tensor
+    return call.graph.emit(
+        "aten.gather.default", value.dtype, index.shape, self=tensor(value), dim=axis, index=tensor(index)
+    )
+
+
+def _expand(call: Call) -> Value:
+    sizes = call.sizes(1)
+    if sizes is None:
+        raise ModelCorrupt("Expand has no shape", hint=HINT)
+    return _expanded(call, call.input(0), sizes)
+
+
+def _expanded(call: Call, value: Value, sizes: tuple[Size, ...]) -> Value:
+    """Both shapes are broadcast: where the wanted size is 1, or the value is wider already, its own size stays."""
+    before = (1,) * max(0, len(sizes) - call.rank(value)) + (value.shape or ())
+    sizes = (1,) * (len(before) - len(sizes)) + sizes
+    wanted: list[Size] = []
+    for at, (own, size) in enumerate(zip(before, sizes, strict=True)):
+        is_new = at < len(before) - call.rank(value)
+        keeps = not is_new and (size == 1 or (own is not None and own > 1))
+        wanted.append(-1 if keeps else size)
+    shape = broadcast(before, tuple(size if isinstance(size, int) else None for size in sizes))
+    return call.graph.emit("aten.expand.default", value.dtype, shape, self=call.graph.tensor(value), size=tuple(wanted))
+
+
+def _tile(call: Call) -> Value:
+    value, repeats = call.input(0), call.sizes(1) or ()
+    shape: Shape | None = None
+    if value.shape is not None and len(value.shape) == len(repeats):
+        shape = tuple(
+            size * times if size is not None and isinstance(times, int) else None
+            for size, times in zip(value.shape, repeats, strict=True)
+        )
+    return call.graph.emit("aten.repeat.default", value.dtype, shape, self=call.graph.tensor(value), repeats=repeats)
+
+
+def _pad(call: Call) -> Value:
+    """ONNX gives all beginnings and then all ends, torch pairs from the last axis on."""
+    value, mode = call.input(0), call.attributes.text("mode", "constant")
+    filled: float = 0.0
+    if call.opset < 11:
+        pads, filled = call.attributes.integers("pads") or (), call.attributes.number("value", 0.0)
+        axes = None
+    else:
+        pads, axes = call.integers(1) or (), call.integers(3)
+        filled = (call.numbers(2) or (0.0,))[0]
+    modes = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
+    if mode not in modes:
+        raise call.refuse(f"its mode is {mode!r}")
+    rank = call.rank(value)
+    axes = tuple(range(len(pads) // 2)) if axes is None else tuple(call.axis(axis, rank) for axis in axes)
+    pairs = [(0, 0)] * rank
+    for at, axis in enumerate(axes):
+        if axis >= rank or len(pads) != 2 * len(axes):
+            raise ModelCorrupt("Pad has pads for other axes than there are", hint=HINT)
+        pairs[axis] = (pads[at], pads[at + len(axes)])
+    return padded(call, value, pairs, modes[mode], filled)
+
+
+def padded(
+    call: Call, value: Value, pairs: list[tuple[int, int]], mode: str = "constant", filled: float = 0.0
+) -> Value:
+    """The value with that many elements more before and after each axis."""
+    first = next((axis for axis, pair in enumerate(pairs) if pair != (0, 0)), None)
+    if first is None:
+        return value
+    pad = tuple(size for pair in reversed(pairs[first:]) for size in pair)
+    shape = value.shape
+    if shape is not None:
+        shape = tuple(None if size is None else size + sum(pair) for size, pair in zip(shape, pairs, strict=True))
+    arguments: dict[str, Argument] = {"pad": pad, "mode": mode}
+    if mode == "constant":
+        arguments["value"] = filled
+    return call.graph.emit("aten.pad.default", value.dtype, shape, self=call.graph.tensor(value), **arguments)
+
+
+def _depth_to_space(call: Call) -> Value:
+    """DCR: b·b blocks of channels lie one after another; CRD: those of one channel do, which is torch's order."""
+    value, block = call.input(0), call.attributes.integer("blocksize", 0)
+    if call.rank(value) != 4 or block < 1:
+        raise call.refuse("it is not given an image")
+    size = partial(call.graph.size, value)
+    channels = call.graph.calculate("floordiv", size(1), block * block)
+    mode = call.attributes.text("mode", "DCR")
+    blocks = (block, block, channels) if mode == "DCR" else (channels, block, block)
+    order = (0, 3, 4, 1, 5, 2) if mode == "DCR" else (0, 1, 4, 2, 5, 3)
+    return _regrouped(call, (size(0), *blocks, size(2), size(3)), order)
+
+
+def _space_to_depth(call: Call) -> Value:
+    value, block = call.input(0), call.attributes.integer("blocksize", 0)
+    if call.rank(value) != 4 or block < 1:
+        raise call.refuse("it is not given an image")
+    size = partial(call.graph.size, value)
+    rows, columns = (call.graph.calculate("floordiv", size(axis), block) for axis in (2, 3))
+    return _regrouped(call, (size(0), size(1), rows, block, columns, block), (0, 3, 5, 1, 2, 4))
+
+
+def _regrouped(call: Call, parts: tuple[Size, ...], order: tuple[int, ...]) -> Value:
+    """Six axes in another order, and then four: those in the middle of the order go together in pairs."""
+    value, join = call.input(0), partial(call.graph.calculate, "mul")
+    tensor = call.graph.tensor(value)
+    split = call.graph.emit("aten.reshape.default", value.dtype, None, self=tensor, shape=parts)
+    moved = call.graph.emit("aten.permute.default", value.dtype, None, self=split.ref, dims=order)
+    after = [parts[axis] for axis in order]
+    pairs = (
+        (after[0], after[1], join(after[2], after[3]), join(after[4], after[5]))
+        if call.operator == "DepthToSpace"
+        else (after[0], join(join(after[1], after[2]), after[3]), after[4], after[5])
+    )
+    shape = tuple(size if isinstance(size, int) else None for size in pairs)
+    return call.graph.emit("aten.reshape.default", value.dtype, shape, self=moved.ref, shape=pairs)
+
+
+def _trilu(call: Call) -> Value:
+    value, diagonal = call.input(0), (call.integers(1) or (0,))[0]
+    operator = "aten.triu.default" if call.attributes.integer("upper", 1) else "aten.tril.default"
+    return call.like(operator, value, self=call.graph.tensor(value), diagonal=diagonal)
+
+
+def _fold_floor(call: Call) -> Value:
+    """Floor and Ceil of a size are that size; exporters round the sizes of an upsampling so."""
+    items = call.graph.items(call.input(0))
+    if items is not None and not items.is_known:
+        return items
+    operator = "aten.floor.default" if call.operator == "Floor" else "aten.ceil.default"
+    value = call.input(0)
+    return call.like(operator, value, self=call.graph.tensor(value))
+
+
+ARRANGEMENT: Final[Mapping[str, Converter]] = {
+    "Ceil": _fold_floor,
+    "Concat": _concat,
+    "Constant": _constant,
+    "ConstantOfShape": _constant_of_shape,
+    "DepthToSpace": _depth_to_space,
+    "Expand": _expand,
+    "Flatten": _flatten,
+    "Floor": _fold_floor,
+    "Gather": _gather,
+    "GatherElements": _gather_elements,
+    "Pad": _pad,
+    "Range": _range,
+    "Reshape": _reshape,
+    "Shape": _shape,
+    "Size": _size,
+    "Slice": _slice,
+    "SpaceToDepth": _space_to_depth,
+    "Split": _split,
+    "Squeeze": _squeeze,
+    "Tile": _tile,
+    "Transpose": _transpose,
+    "Trilu": _trilu,
+    "Unsqueeze": _unsqueeze,
+}

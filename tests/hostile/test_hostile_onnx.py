@@ -1,0 +1,186 @@
+"""ONNX files that lie, explode or point elsewhere: each is refused with its own error, in little time and memory."""
+
+import random
+import time
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from sterna.errors import InputError, ModelCorrupt, ModelTooLarge, ModelUnsafe, OperatorUnsupported
+from sterna.intake import preflight, read_model
+
+FLOAT = TensorProto.FLOAT
+LIMIT_S = 20  # generous: machines of tests are shared; what explodes takes hours
+
+
+@pytest.fixture
+def model():
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Relu", ["h"], ["y"])]
+    return network(nodes, {"w": np.ones((3, 2), np.float32)})
+
+
+def network(nodes, tensors, outputs=("y",)):
+    given = [helper.make_tensor_value_info("x", FLOAT, ["batch", 3])]
+    returned = [helper.make_empty_tensor_value_info(name) for name in outputs]
+    stored = [numpy_helper.from_array(array, name) for name, array in tensors.items()]
+    graph = helper.make_graph(nodes, "g", given, returned, stored)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
+@pytest.fixture
+def refused(tmp_path):
+    def check(model, error, match=None):
+        path = tmp_path / "model.onnx"
+        path.write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
+        began = time.monotonic()
+        with pytest.raises(error, match=match) as caught:
+            read_model(path)
+        assert time.monotonic() - began < LIMIT_S
+        assert len(str(caught.value)) < 1500
+
+    return check
+
+
+def test_the_model_itself_is_sound(tmp_path, model):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    assert preflight(path, None).ternarisable_weights == 6
+
+
+def test_every_truncation_is_refused(tmp_path, model):
+    content, path = model.SerializeToString(), tmp_path / "model.onnx"
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        with pytest.raises(InputError):
+            preflight(path, None)
+
+
+def test_a_damaged_file_is_read_or_refused(tmp_path, model):
+    content, path = model.SerializeToString(), tmp_path / "model.onnx"
+    chance = random.Random(0)  # noqa: S311  not for secrets
+    refusals = 0
+    for _ in range(400):
+        spoilt = bytearray(content)
+        for _ in range(chance.choice((1, 1, 2, 5))):
+            spoilt[chance.randrange(len(spoilt))] = chance.randrange(256)
+        path.write_bytes(bytes(spoilt))
+        try:
+            preflight(path, None)
+        except InputError:
+            refusals += 1
+    assert refusals > 100  # else nothing was spoilt
+
+
+def test_weights_in_other_files_are_not_looked_for(model, refused, tmp_path):
+    for location in ("/etc/passwd", "../weights", "weights", "http://example.com/w", ""):
+        tensor = model.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        del tensor.external_data[:]
+        tensor.external_data.add(key="location", value=location)
+        refused(model, ModelUnsafe, "another file")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_operators_of_other_domains_are_named(model, refused):
+    model.graph.node[1].domain = "com.microsoft"
+    refused(model, OperatorUnsupported, "'Relu' of the domain 'com.microsoft'")
+
+
+def test_unknown_operators_are_named(model, refused):
+    model.graph.node[1].op_type = "Exec"
+    refused(model, OperatorUnsupported, "'Exec'")
+
+
+def test_networks_within_nodes_are_refused(model, refused):
+    inner = helper.make_graph([], "inner", [], [])
+    model.graph.node[1].attribute.append(helper.make_attribute("body", inner))
+    refused(model, OperatorUnsupported, "network of its own")
+
+
+def test_functions_are_refused(model, refused):
+    model.functions.add(name="f", domain="d")
+    refused(model, OperatorUnsupported, "functions")
+
+
+def test_training_loops_and_sparse_tensors_are_refused(model, refused):
+    model.training_info.add()
+    refused(model, OperatorUnsupported, "training")
+    model.ClearField("training_info")
+    model.graph.sparse_initializer.add()
+    refused(model, OperatorUnsupported, "sparse")
+
+
+def test_references_forward_and_in_circles_are_refused(model, refused):
+    model.graph.node[0].input[0] = "h"
+    refused(model, ModelCorrupt, "'h' is used before")
+    model.graph.node[0].input[0] = "y"
+    refused(model, ModelCorrupt, "'y' is used before")
+
+
+def test_two_of_one_name_are_refused(model, refused):
+    model.graph.node[1].output[0] = "h"
+    model.graph.output[0].name = "h"
+    refused(model, ModelCorrupt, "two values")
+    model.graph.initializer.add().CopyFrom(model.graph.initializer[0])
+    refused(model, ModelCorrupt, "two tensors")
+
+
+def test_fields_that_come_twice_are_refused(model, refused):
+    content = model.SerializeToString()
+    refused(content + content, ModelCorrupt, "twice")
+
+
+def test_shapes_beyond_the_bytes_are_refused(model, refused):
+    model.graph.initializer[0].dims[:] = [2**40, 2]
+    refused(model, ModelCorrupt)
+    model.graph.initializer[0].dims[:] = [2**62, 2**62]
+    refused(model, ModelCorrupt)
+
+
+def test_too_many_nodes_are_refused(refused):
+    nodes = [helper.make_node("Relu", [f"v{at}" if at else "x"], [f"v{at + 1}"]) for at in range(20_001)]
+    refused(network(nodes, {}, [nodes[-1].output[0]]), ModelTooLarge, "nodes")
+
+
+def test_too_many_fields_are_refused(refused):
+    refused(b"\x08\x08\x12\x00" + b"\x28\x01" * 1_000_000, ModelTooLarge, "fields")
+
+
+def test_lists_that_double_are_refused(refused):
+    nodes = [helper.make_node("Shape", ["x"], ["v0"])]
+    nodes += [helper.make_node("Concat", [f"v{at}", f"v{at}"], [f"v{at + 1}"], axis=0) for at in range(60)]
+    nodes += [helper.make_node("Reshape", ["x", "v60"], ["y"])]
+    refused(network(nodes, {}), OperatorUnsupported)
+
+
+def test_work_on_constants_is_bounded(refused):
+    nodes = [helper.make_node("Add", [f"v{at}", "v0"], [f"v{at + 1}"]) for at in range(5000)]
+    nodes += [helper.make_node("Reshape", ["x", "v5000"], ["y"])]
+    refused(network(nodes, {"v0": np.ones(4096, np.int64)}), ModelTooLarge, "elements of shapes")
+
+
+def test_sizes_that_overflow_are_refused(refused):
+    nodes = [helper.make_node("Mul", [f"v{at}", f"v{at}"], [f"v{at + 1}"]) for at in range(8)]
+    nodes += [helper.make_node("Reshape", ["x", "v8"], ["y"])]
+    refused(network(nodes, {"v0": np.array([2**20], np.int64)}), ModelCorrupt, "64 bits")
+
+
+def test_axes_that_pile_up_are_refused(refused):
+    nodes = [helper.make_node("Unsqueeze", ["x", "axes"], ["y"])]
+    refused(network(nodes, {"axes": np.arange(2000)}), ModelTooLarge, "axes")
+
+
+def test_long_names_and_lists_are_refused(model, refused):
+    model.graph.node[1].name = "n"
+    model.graph.node[1].op_type = "R" * 100_000
+    refused(model, ModelTooLarge, "text")
+    model.graph.node[1].op_type = "Relu"
+    model.graph.node[1].attribute.append(helper.make_attribute("axes", [0] * 100_000))
+    refused(model, ModelTooLarge, "list")
+
+
+def test_control_characters_stay_out_of_messages(model, refused):
+    model.graph.node[1].op_type = "\x1b[2J"
+    refused(model, OperatorUnsupported, r"\\x1b")
