@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from sterna.errors import ModelTooLarge
 from sterna.graph import OPERATORS, Graph, Input, Network, Node, ValueRef
-from sterna.module import build_module
+from sterna.module import build_module, growth
+from sterna.module.operators import FUNCTIONS
 
 X = ValueRef("x")
 HUGE = 2**40
@@ -54,3 +55,132 @@ def test_what_is_made_of_numbers_is_made_where_the_network_is():
     made = network("aten.zeros.default", size=(2,))(torch.ones(3, 2, device="meta"))
     assert isinstance(made, Tensor)
     assert made.device.type == "meta"
+
+
+def values(*shape: int) -> Tensor:
+    return torch.randn(shape)
+
+
+def indices(*shape: int) -> Tensor:
+    return torch.randint(0, 3, shape)
+
+
+CALLS = {  # one of each
+    "aten.upsample_nearest1d.vec": {"input": values(1, 2, 4), "output_size": None, "scale_factors": [2.0]},
+    "aten.upsample_nearest2d.vec": {"input": values(1, 2, 4, 4), "output_size": None, "scale_factors": [2.0, 2.0]},
+    "aten.upsample_nearest3d.vec": {
+        "input": values(1, 2, 4, 4, 4),
+        "output_size": None,
+        "scale_factors": [2.0, 2.0, 2.0],
+    },
+    "aten._upsample_nearest_exact1d.vec": {"input": values(1, 2, 4), "output_size": None, "scale_factors": [2.0]},
+    "aten._upsample_nearest_exact2d.vec": {
+        "input": values(1, 2, 4, 4),
+        "output_size": None,
+        "scale_factors": [2.0, 2.0],
+    },
+    "aten._upsample_nearest_exact3d.vec": {
+        "input": values(1, 2, 4, 4, 4),
+        "output_size": None,
+        "scale_factors": [2.0, 2.0, 2.0],
+    },
+    "aten.upsample_linear1d.vec": {
+        "input": values(1, 2, 4),
+        "output_size": [9],
+        "align_corners": False,
+        "scale_factors": None,
+    },
+    "aten.upsample_bilinear2d.vec": {
+        "input": values(1, 2, 4, 4),
+        "output_size": [9, 9],
+        "align_corners": False,
+        "scale_factors": None,
+    },
+    "aten.upsample_trilinear3d.vec": {
+        "input": values(1, 2, 4, 4, 4),
+        "output_size": [9, 9, 9],
+        "align_corners": False,
+        "scale_factors": None,
+    },
+    "aten.upsample_bicubic2d.vec": {
+        "input": values(1, 2, 4, 4),
+        "output_size": [9, 9],
+        "align_corners": False,
+        "scale_factors": None,
+    },
+    "aten._upsample_bilinear2d_aa.vec": {
+        "input": values(1, 2, 4, 4),
+        "output_size": [9, 9],
+        "align_corners": False,
+        "scale_factors": None,
+    },
+    "aten._upsample_bicubic2d_aa.vec": {
+        "input": values(1, 2, 4, 4),
+        "output_size": [9, 9],
+        "align_corners": False,
+        "scale_factors": None,
+    },
+    "aten.max_unpool2d.default": {"self": values(1, 2, 2, 2), "indices": indices(1, 2, 2, 2), "output_size": [4, 4]},
+    "aten.im2col.default": {
+        "self": values(1, 2, 4, 4),
+        "kernel_size": [2, 2],
+        "dilation": [1, 1],
+        "padding": [0, 0],
+        "stride": [1, 1],
+    },
+    "aten.col2im.default": {
+        "self": values(1, 8, 9),
+        "output_size": [4, 4],
+        "kernel_size": [2, 2],
+        "dilation": [1, 1],
+        "padding": [0, 0],
+        "stride": [1, 1],
+    },
+    "aten.affine_grid_generator.default": {"theta": values(1, 2, 3), "size": [1, 2, 4, 4], "align_corners": False},
+    "aten.unfold.default": {"self": values(3, 9), "dimension": 1, "size": 2, "step": 1},
+    "aten.expand.default": {"self": values(3, 1), "size": [3, 5]},
+    "aten.broadcast_to.default": {"self": values(3, 1), "size": [3, 5]},
+    "aten.meshgrid.default": {"tensors": [values(3), values(4)]},
+    "aten.meshgrid.indexing": {"tensors": [values(3), values(4)], "indexing": "ij"},
+    "aten.repeat.default": {"self": values(3), "repeats": [2, 2]},
+    "aten.tile.default": {"self": values(3), "dims": [2, 2]},
+    "aten.repeat_interleave.self_int": {"self": values(3), "repeats": 2, "dim": 0},
+    "aten.pad.default": {"self": values(1, 3, 3), "pad": [1, 1], "mode": "reflect"},
+    "aten.constant_pad_nd.default": {"self": values(1, 3, 3), "pad": [1, 1]},
+    "aten.diag_embed.default": {"self": values(3)},
+    "aten.zeros.default": {"size": [3]},
+    "aten.ones.default": {"size": [3]},
+    "aten.full.default": {"size": [3], "fill_value": 1.0},
+    "aten.scalar_tensor.default": {"s": 3.0},
+    "aten.eye.default": {"n": 3},
+    "aten.eye.m": {"n": 3, "m": 2},
+    "aten.arange.default": {"end": 3},
+    "aten.arange.start": {"start": 1, "end": 3},
+    "aten.arange.start_step": {"start": 1, "end": 9, "step": 2},
+    "aten.linspace.default": {"start": 0.0, "end": 1.0, "steps": 5},
+    "aten.tril_indices.default": {"row": 3, "col": 3},
+    "aten.triu_indices.default": {"row": 3, "col": 3},
+    "aten.new_zeros.default": {"self": values(3), "size": [4]},
+    "aten.new_ones.default": {"self": values(3), "size": [4]},
+    "aten.new_full.default": {"self": values(3), "size": [4], "fill_value": 2},
+    "aten.one_hot.default": {"self": indices(3), "num_classes": 5},
+    "aten.outer.default": {"self": values(3), "vec2": values(4)},
+    "aten.cdist.default": {"x1": values(2, 3, 4), "x2": values(2, 5, 4), "p": 2.0},
+}
+
+
+def test_every_operator_that_grows_can_be_asked_what_it_makes():
+    assert CALLS.keys() == {name for name, operator in OPERATORS.items() if operator.grows}
+
+
+@pytest.mark.filterwarnings("ignore:torch.meshgrid")  # in torch's words: give the indexing
+@pytest.mark.parametrize("name", CALLS)
+def test_what_is_asked_is_what_is_made(name, monkeypatch):
+    arguments = CALLS[name] | ({"device": "cpu"} if OPERATORS[name].makes else {})
+    made = FUNCTIONS[name](**arguments)
+    elements = sum(one.numel() for one in (made if isinstance(made, list | tuple) else [made]))
+    monkeypatch.setattr(growth, "MAX_MADE_ELEMENTS", elements)
+    growth.check_growth(name, FUNCTIONS[name], arguments)
+    monkeypatch.setattr(growth, "MAX_MADE_ELEMENTS", elements - 1)
+    with pytest.raises(ModelTooLarge, match=f"would make {elements} elements"):
+        growth.check_growth(name, FUNCTIONS[name], arguments)
