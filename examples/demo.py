@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from api_schemas import Job, Metric, Result
 from examples.digits import write_example
+from sterna.cli.progress import JobProgress
 from sterna.client import Client
 
 START_TIMEOUT_S = 60.0
@@ -104,7 +104,7 @@ def compress(client: Client, console: Console, name: str, files: tuple[Path, Pat
     console.rule(f"3. {name}: submit with a target of {sparsity:.0%} zeros")
     job = client.submit(model, data, {"target_sparsity": sparsity})
     console.print(f"job {job.id}")
-    job = watch(client, console, job)
+    job = watch(client, job)
     if job.result is None:
         sys.exit(f"the job ended as {job.state}: {job.error}")
     path = client.download(job.id, "model.sterna", FOLDER / f"{name}.sterna")
@@ -115,23 +115,10 @@ def compress(client: Client, console: Console, name: str, files: tuple[Path, Pat
     return Outcome(name, job.result, float(printed))
 
 
-def watch(client: Client, console: Console, job: Job) -> Job:
-    """Show the progress until the job has ended."""
-    columns = (
-        TextColumn("{task.description:<10}"),
-        BarColumn(),
-        TextColumn("{task.fields[figures]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("queued", total=1.0, figures="")
-
-        def show(job: Job) -> None:
-            latest = job.latest
-            figures = "" if latest.alpha is None else f"sparsity {latest.sparsity:.4f}  α {latest.alpha:.3f}"
-            progress.update(task, description=job.phase or job.state, completed=job.progress.fraction, figures=figures)
-
-        return client.wait(job.id, timeout_s=JOB_TIMEOUT_S, on_update=show)
+def watch(client: Client, job: Job) -> Job:
+    """Show the progress until the job has ended: a bar at a terminal, lines elsewhere."""
+    with JobProgress() as progress:
+        return client.wait(job.id, timeout_s=JOB_TIMEOUT_S, on_update=progress.on_job)
 
 
 def table(outcomes: list[Outcome]) -> Table:

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from service import artifacts, health, jobs, sweeps, uploads, webhooks, workers
 from service.backends import Backends
 from service.envelope import Envelope
+from service.head import AnswersHead
 from service.openapi import complete_document
 from service.origin import OwnOriginOnly
 from service.problems import add_problem_handlers
@@ -53,6 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         workers.router,
         health.router,
     )
+    app.add_middleware(AnswersHead, routers=routers)
     add_problem_handlers(app, routers=routers)
     for router in routers:
         app.include_router(router)

@@ -80,10 +80,16 @@ def _artifact(backends: Backends, job_id: str, name: str, caller: Caller) -> Art
     for artifact in artifacts:
         if artifact.name == name:
             if not backends.blobs.has(artifact.sha256):
-                raise ServiceUnavailable(f"the content of {name!r} is missing from the blob store")
+                raise ServiceUnavailable(
+                    f"the content of {name!r} is missing from the blob store",
+                    hint="Try again in a moment; if it stays away, the operator has to look at the storage.",
+                )
             return artifact
     have = ", ".join(artifact.name for artifact in artifacts) or "no artifacts"
-    raise NotFound(f"job {job_id} has no artifact {name[:80]!r}; it has {have}")
+    raise NotFound(
+        f"job {job_id} has no artifact {name[:80]!r}; it has {have}",
+        hint="Ask for one that it has; a job that failed has none and says why in its `error`.",
+    )
 
 
 def _part(request: Request, artifact: ArtifactRef, etag: str) -> ByteRange | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +12,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from api_schemas.problems import FieldProblem
 from service.problems import FIELDS_HINT, HttpRefusal, invalid_fields
 
 # Writing happens in a thread; a piece of this size makes the change of thread cheap.
@@ -90,11 +92,34 @@ async def save_body(request: Request, path: Path, *, most_bytes: int, hint: str)
 def parse_json(model: type[M], text: bytes) -> M:
     """Text as a model of the wire contract; what is wrong is refused field by field."""
     try:
-        return model.model_validate_json(text)
+        read = model.model_validate_json(text)
     except ValidationError as error:
-        fields = invalid_fields(error)
+        fields = invalid_fields(error, model)
         detail = "; ".join(f"{field.pointer or 'the body'}: {field.detail}" for field in fields[:3])
         raise HttpRefusal(422, detail, hint=FIELDS_HINT, fields=fields) from None
+    refuse_repeated_names(text)
+    return read
+
+
+def refuse_repeated_names(text: bytes) -> None:
+    """Refuses JSON in which an object has a name twice: readers differ in which of its values they take (RFC 8259).
+
+    Args:
+        text: JSON that pydantic has read, so it is UTF-8 and not too deep.
+    """
+
+    def look(pairs: list[tuple[str, object]]) -> None:
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                detail = f"the name {name[:80]!r} is there twice in one object"
+                raise HttpRefusal(
+                    422, detail, hint="Send each name once.", fields=[FieldProblem(pointer="", detail=detail)]
+                )
+            seen.add(name)
+
+    # Numbers stay text: only the names matter, and one of ten thousand digits could not be read.
+    json.loads(text, object_pairs_hook=look, parse_int=str, parse_float=str)
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:

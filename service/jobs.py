@@ -284,5 +284,6 @@ def _label(text: str) -> tuple[str, str]:
     key, sign, value = text.partition("=")
     if not sign or not text.isprintable():
         detail = f"a label filter is KEY=VALUE, found {text[:80]!r}"
-        raise HttpRefusal(422, detail, fields=[FieldProblem(pointer="/query/label", detail=detail)])
+        problem = FieldProblem(pointer="/query/label", detail=detail)
+        raise HttpRefusal(422, detail, hint="For example ?label=team=vision.", fields=[problem])
     return key, value

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 _FILES = ("model", "data")
+_FORM_HINT = "Send a form such as curl's: -F model=@model.pt2 -F data=@data.npz -F 'spec={\"target_sparsity\": 0.7}'."
+_BOUNDARY_HINT = "Let the client make the header: with curl, give -F and no Content-Type of your own."
+_SEND_AGAIN = "Send it again, whole; large files go in parts: POST /v1/uploads."
 _USE_UPLOADS = "send large files in parts: POST /v1/uploads, then name the uploads in a JSON spec"
 
 
@@ -62,7 +65,7 @@ async def read_job_form(request: Request, folder: Path, settings: Settings) -> J
             await run_in_threadpool(parser.write, piece)
         await run_in_threadpool(parser.finalize)
     except FormParserError:
-        raise HttpRefusal(400, "the multipart form is malformed or truncated") from None
+        raise HttpRefusal(400, "the multipart form is malformed or truncated", hint=_SEND_AGAIN) from None
     finally:
         form.close()
     return form.finished()
@@ -72,7 +75,7 @@ def _boundary(request: Request) -> bytes:
     _, parameters = parse_options_header(request.headers["content-type"])
     boundary = parameters.get(b"boundary", b"")
     if not boundary:
-        raise HttpRefusal(400, "the Content-Type of the form names no boundary")
+        raise HttpRefusal(400, "the Content-Type of the form names no boundary", hint=_BOUNDARY_HINT)
     return boundary
 
 
@@ -107,7 +110,7 @@ class _FormReader:
 
     def finished(self) -> JobForm:
         if not self._whole:
-            raise HttpRefusal(400, "the multipart form is truncated: its closing boundary is missing")
+            raise HttpRefusal(400, "the multipart form is truncated: its closing boundary is missing", hint=_SEND_AGAIN)
         for name, have in (("spec", self._spec is not None), ("model", "model" in self._form.files)):
             if not have:
                 raise _refused(name, f"the form has no field {name!r}; it needs spec and model, and may have data")
@@ -158,11 +161,13 @@ class _FormReader:
         elif self._spec is not None:
             self._spec += data[start:end]
             if len(self._spec) > self._spec_bytes:
-                raise HttpRefusal(413, f"the field 'spec' is larger than {self._spec_bytes} bytes")
+                raise HttpRefusal(
+                    413, f"the field 'spec' is larger than {self._spec_bytes} bytes", hint="Send fewer labels."
+                )
 
     def _on_end(self) -> None:
         self._whole = True
 
 
 def _refused(name: str, detail: str) -> HttpRefusal:
-    return HttpRefusal(422, detail, fields=[FieldProblem(pointer=f"/{name[:80]}", detail=detail)])
+    return HttpRefusal(422, detail, hint=_FORM_HINT, fields=[FieldProblem(pointer=f"/{name[:80]}", detail=detail)])

@@ -15,13 +15,14 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from obstore.exceptions import BaseError as BlobStoreError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from api_schemas.problems import FieldProblem, Problem
+from service.suggestions import nearest_field
 from sterna import errors
 
 PROBLEM_TYPE = "application/problem+json"
@@ -113,12 +114,28 @@ def add_problem_handlers(app: FastAPI, *, routers: Sequence[APIRouter] = ()) -> 
     app.add_exception_handler(Exception, _on_fault)
 
 
-def invalid_fields(error: ValidationError | RequestValidationError) -> tuple[FieldProblem, ...]:
-    """What pydantic found, as JSON pointers; of the values that were sent only short plain ones are repeated."""
+def invalid_fields(
+    error: ValidationError | RequestValidationError, model: type[BaseModel] | None = None
+) -> tuple[FieldProblem, ...]:
+    """What pydantic found, as JSON pointers; of the values that were sent only short plain ones are repeated.
+
+    Args:
+        error: of the reading.
+        model: what the body was read as: an unknown field of it is told the one that may have been meant.
+    """
     return tuple(
-        FieldProblem(pointer=_pointer(found["loc"]), detail=f"{found['msg']}{_found_value(found)}")
+        FieldProblem(
+            pointer=_pointer(found["loc"]), detail=f"{found['msg']}{_found_value(found)}{_meant(found, model)}"
+        )
         for found in error.errors()[:_MOST_FIELDS]
     )
+
+
+def _meant(found: Mapping[str, Any], model: type[BaseModel] | None) -> str:
+    if model is None or found["type"] != "extra_forbidden":
+        return ""
+    name = nearest_field(model, found["loc"])
+    return "" if name is None else f"; did you mean {name}?"
 
 
 def _found_value(found: Mapping[str, Any]) -> str:
@@ -185,9 +202,15 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 async def _on_framework_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
+    method, path = request.method[:20], request.scope["path"][:200]
+    detail, hint = str(error.detail), "Compare the request with what /openapi.json says of this call."
     if error.status_code == 405:
         headers["Allow"] = _allowed(request) or headers.get("Allow", "")
-    return problem_response(request, new_problem(error.status_code, str(error.detail)), headers=headers)
+        detail, hint = f"{method} is no method of {path}", f"Use one that it has: {headers['Allow']}."
+    elif error.status_code == 404:
+        detail = f"there is nothing at {path!r}"
+        hint = "/openapi.json lists every address; all begin with /v1 but those of health, and none ends with a slash."
+    return problem_response(request, new_problem(error.status_code, detail, hint=hint), headers=headers)
 
 
 def _allowed(request: Request) -> str:
@@ -195,7 +218,8 @@ def _allowed(request: Request) -> str:
     for router in request.app.state.routers:
         for route in router.routes:
             if route.matches(request.scope)[0] != Match.NONE:
-                methods.setdefault(route.path, set()).update(route.methods)
+                names = route.methods | ({"HEAD"} if "GET" in route.methods else set())
+                methods.setdefault(route.path, set()).update(names)
     # `/v1/jobs/estimate` is that and no job's address.
     found = methods.get(request.scope["path"], set().union(*methods.values()))
     return ", ".join(sorted(found))
@@ -213,7 +237,8 @@ async def _on_unavailable(request: Request, error: Exception) -> Response:
 
 async def _on_fault(request: Request, error: Exception) -> Response:
     _log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
-    problem = new_problem(500, "the service failed to handle the request; its log says why")
+    hint = "Report it with the X-Request-Id of this answer; it is in the log, too."
+    problem = new_problem(500, "the service failed to handle the request; its log says why", hint=hint)
     return problem_response(request, problem)
 
 

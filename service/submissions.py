@@ -17,7 +17,7 @@ from api_schemas.jobs import CompressSpec, JobSpec
 from api_schemas.problems import FieldProblem
 from api_schemas.uploads import UploadRequest
 from service.backends import Backends
-from service.bodies import media_type_of, parse_json, read_json
+from service.bodies import media_type_of, parse_json, read_json, refuse_repeated_names
 from service.callers import Caller
 from service.estimates import Case
 from service.idempotency import fingerprint
@@ -137,10 +137,12 @@ def _form_spec(text: bytes) -> JobSpec:
         raise HttpRefusal(422, f"the field 'spec' is not JSON: {error}", hint=SPEC_HINT) from None
     if not isinstance(fields, dict):
         raise HttpRefusal(422, "the field 'spec' must be a JSON object", hint=SPEC_HINT)
+    refuse_repeated_names(text)
     for name in ("model", "data"):
         if name in fields:
             detail = f"in a form {name!r} is a file, the spec must not name an upload for it"
-            raise HttpRefusal(422, detail, fields=[FieldProblem(pointer=f"/{name}", detail=detail)])
+            hint = f"Leave {name!r} out of the spec, or send the whole spec as JSON with upload ids and no form."
+            raise HttpRefusal(422, detail, hint=hint, fields=[FieldProblem(pointer=f"/{name}", detail=detail)])
     return parse_json(JobSpec, to_json(fields | {"model": _NO_UPLOAD}))
 
 

@@ -77,7 +77,11 @@ async def inspect_upload(upload_id: str, backends: TheBackends, caller: Reader) 
 def _create(backends: Backends, wanted: UploadRequest, caller: Caller) -> Upload:
     settings, ledger = backends.settings, backends.ledger
     if wanted.bytes > settings.max_upload_bytes:
-        raise HttpRefusal(413, f"{wanted.bytes} bytes are more than the {settings.max_upload_bytes} that are taken")
+        raise HttpRefusal(
+            413,
+            f"{wanted.bytes} bytes are more than the {settings.max_upload_bytes} that are taken",
+            hint="Send a smaller file, or ask the operator for a higher limit.",
+        )
     # Pinned before it is looked for: from here on it is not collected until the upload refers to it.
     ledger.pin(wanted.sha256)
     known = ledger.knows_content(wanted.sha256, tenant=caller.tenant) and backends.blobs.has(wanted.sha256)

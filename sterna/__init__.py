@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sterna.errors import InvalidSpec
+
 if TYPE_CHECKING:
     from os import PathLike
 
@@ -24,8 +26,16 @@ def load(path: str | PathLike[str]) -> nn.Module:
     Needs the extra `sterna[train]` (torch). Nothing in the file is executed.
 
     Raises:
+        InvalidSpec: torch is not installed.
         ArtifactCorrupt, ArtifactDigestMismatch, ArtifactVersionUnsupported: the file cannot be trusted or read.
     """
-    from sterna.module.load import load_module  # noqa: PLC0415  torch is imported only by those who load
-
+    try:
+        from sterna.module.load import load_module  # noqa: PLC0415  torch is imported only by those who load
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise InvalidSpec(
+            "a runnable network needs torch, which is not installed here",
+            hint="pip install 'sterna[train]'. `sterna.artifact` reads the same file with numpy alone.",
+        ) from None
     return load_module(path)

@@ -144,7 +144,10 @@ def part_size(upload: Upload, n: int) -> int:
     """
     last = _part_count(upload.bytes, upload.part_bytes) - 1
     if not 0 <= n <= last:
-        raise InvalidSpec(f"upload {upload.id} has no part {n}; its parts are numbered from 0 to {last}")
+        raise InvalidSpec(
+            f"upload {upload.id} has no part {n}; its parts are numbered from 0 to {last}",
+            hint="send the parts that `missing_parts` names",
+        )
     return upload.part_bytes if n < last else upload.bytes - last * upload.part_bytes
 
 

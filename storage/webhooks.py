@@ -139,7 +139,7 @@ class Webhooks(Database):
                 again = update(DELIVERIES).where(which).values(state="pending", attempts=0, next_us=now_us())
                 row = connection.execute(again.returning(*DELIVERIES.c)).one_or_none()
         if row is None:
-            raise NotFound(f"webhook {webhook_id} has no delivery {delivery_id[:80]!r}")
+            raise NotFound(f"webhook {webhook_id} has no delivery {delivery_id[:80]!r}", hint="list its deliveries")
         return _delivery_of(row)
 
     def take_deliveries(self, *, limit: int, hold_s: float) -> tuple[Parcel, ...]:

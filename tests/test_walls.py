@@ -51,6 +51,15 @@ def test_the_wall_stands():
     assert "torch is on the other side of the wall" in done.stderr
 
 
+def test_loading_says_which_extra_it_needs():
+    body = "import sterna\ntry: sterna.load('x')\nexcept sterna.errors.SternaError as error: print(error, error.hint)"
+    script = BLOCK.format(blocked=TRAINING, body=body)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "needs torch" in done.stdout
+    assert "sterna[train]" in done.stdout
+
+
 def test_the_command_says_which_extra_it_needs():
     body = "from sterna.cli import main; main()"
     script = BLOCK.format(blocked=TRAINING | SERVER | LIGHT, body=body)

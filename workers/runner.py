@@ -160,6 +160,11 @@ def _name_unexpected(error: Exception) -> JobError:
             "the network and its data need more memory than one job may use",
             hint="Use a worker with more memory, or a smaller model or less data.",
         )
+    if isinstance(error, ModuleNotFoundError):
+        return RunnerCrashed(
+            f"the worker lacks {error.name}, without which it can do no job",
+            hint="Its operator has to install the extra 'worker': pip install 'sterna[worker]'.",
+        )
     return RunnerCrashed(
         f"the runner met an unexpected {type(error).__name__}",
         hint="The worker's log has the details; if it happens again with the same files, please report it.",

@@ -42,6 +42,7 @@ from sterna.errors import (
 from sterna.graph import Graph, graph_from_json
 
 _FETCH_AGAIN = "The file is damaged: fetch it again, or ask its maker."
+_ARCHIVE = b"PK\x03\x04"
 _MAGIC = b'{"__metadata__":{"' + MANIFEST.encode("ascii")
 
 
@@ -63,6 +64,7 @@ class Artifact:
         self._file = data
         self._view = memoryview(data)
         try:
+            _refuse_archive(self._view)
             self._header = read_header(self._view)
             self.manifest = _read_manifest(self._header)
             check_stored(self._header, self.manifest)
@@ -230,6 +232,15 @@ def is_artifact(path: str | os.PathLike[str]) -> bool:
     """Tell from its first bytes whether a file was written as an artifact; says nothing of its soundness."""
     with Path(path).open("rb") as file:
         return file.read(8 + len(_MAGIC))[8:] == _MAGIC
+
+
+def _refuse_archive(view: memoryview) -> None:
+    """Tell those who give a model in place of an artifact so: its first bytes would be read as an absurd length."""
+    if view[:4] == _ARCHIVE:
+        raise UnsupportedFormat(
+            "a zip archive, as a model (.pt2) or its data (.npz) is; this reads artifacts (.sterna)",
+            hint="`sterna compress` makes an artifact of a model, `sterna inspect` shows either.",
+        )
 
 
 def _read_manifest(header: Header) -> Manifest:

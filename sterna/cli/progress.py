@@ -1,9 +1,10 @@
-"""The progress of one compression on standard error: a bar at a terminal, a line for each phase elsewhere."""
+"""The progress of one compression on standard error: a bar at a terminal; elsewhere a line a phase and every 10 s."""
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
@@ -11,6 +12,9 @@ from rich.text import Text
 from api_schemas import Job, ProgressPoint
 from api_schemas.events import EventBody, Message, PhaseChange
 from sterna.cli.output import stderr_console
+
+LINE_S: Final = 10.0
+"""Where there is no terminal, a long phase says how it goes so often."""
 
 
 class JobProgress:
@@ -20,6 +24,7 @@ class JobProgress:
         self._console = stderr_console()
         self._live = self._console.is_terminal
         self._phase = ""
+        self._last_line = time.monotonic()
         self._bar = Progress(
             TextColumn("{task.description:<10}", markup=False),
             BarColumn(),
@@ -61,10 +66,16 @@ class JobProgress:
         self._phase = phase
         self._bar.update(self._task, description=phase)
         if not self._live:
-            self._console.print(phase, markup=False)
+            self._print(phase)
+
+    def _print(self, line: str) -> None:
+        self._last_line = time.monotonic()
+        self._console.print(line, markup=False)
 
     def _show(self, fraction: float, figures: str) -> None:
         self._bar.update(self._task, completed=fraction, figures=figures)
+        if figures and not self._live and time.monotonic() - self._last_line >= LINE_S:
+            self._print(f"{self._phase}  {fraction:.0%}  {figures}")
 
 
 def point_text(point: ProgressPoint) -> str:

@@ -7,6 +7,7 @@ behind what earlier runs wrote; a log that grows too long becomes `….log.1` an
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -32,6 +33,7 @@ STOP_S: Final = 20.0
 LOG_BYTES: Final = 16 * 2**20
 _TICK_S: Final = 0.1
 _TAIL_BYTES: Final = 4000
+_NEEDED: Final = ("fastapi", "uvicorn", "celery", "sqlalchemy", "obstore", "torch")
 
 
 def serve_command(
@@ -43,6 +45,7 @@ def serve_command(
     ] = Path("data"),
 ) -> None:
     """Run the service and a worker on this machine until Ctrl-C. No other server is needed."""
+    _check_installed()
     port = _chosen_port(host, port)
     hide_process()
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -56,6 +59,20 @@ def serve_command(
         if _wait_until_ready(url, children, stop):
             typer.echo(f"Sterna is listening on {url}")
             _watch(children, stop)
+
+
+def _check_installed() -> None:
+    """Look for what the extra `worker` brings, without loading any of it: torch is for the runners alone.
+
+    Raises:
+        InvalidSpec: something is missing. Jobs would be accepted, and each would fail.
+    """
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InvalidSpec(
+            f"the service and its worker need {', '.join(missing)}, which is not installed here",
+            hint="pip install 'sterna[worker]' brings all that `sterna serve` needs.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +92,8 @@ class Part:
         """Raise when it is gone.
 
         Raises:
-            ServiceUnavailable: with the end of its log.
+            InvalidSpec: it refused what it was asked for, such as an address that others reach without keys.
+            ServiceUnavailable: it ended otherwise; with the end of its log.
         """
         code = self.process.poll()
         if code is None:
@@ -84,6 +102,8 @@ class Part:
             size = self.log.stat().st_size
             log.seek(max(self.log_start if self.log_start <= size else 0, size - _TAIL_BYTES))
             tail = log.read().decode(errors="replace").strip()
+        if code == InvalidSpec.exit_code:
+            raise InvalidSpec(f"the {self.name} refuses to start:\n{tail}", hint=f"The whole log is {self.log}.")
         raise ServiceUnavailable(f"the {self.name} ended with {code}:\n{tail}", hint=f"The whole log is {self.log}.")
 
 

@@ -17,7 +17,7 @@ from sterna.cli.output import new_table, print_json, print_result, stderr_consol
 from sterna.cli.progress import JobProgress, point_text
 from sterna.cli.spec_options import SpecFlags, takes_spec_flags
 from sterna.client import Client, job_error
-from sterna.errors import Cancelled, InvalidSpec
+from sterna.errors import Cancelled, InvalidSpec, SternaError
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 TimeoutS = Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", help="Give up after so long (exit 5).")]
@@ -150,7 +150,8 @@ def list_command(
 
 def service_client() -> Client:
     """The service that the environment names. Keys are not taken from the command line, where other users see them."""
-    return Client(os.environ.get("STERNA_URL") or DEFAULT_URL, os.environ.get("STERNA_API_KEY") or None)
+    url, api_key = os.environ.get("STERNA_URL") or DEFAULT_URL, os.environ.get("STERNA_API_KEY") or None
+    return Client(url, api_key, on_trouble=_Patience().tell)
 
 
 def event_text(event: Event) -> str:
@@ -167,6 +168,18 @@ def event_text(event: Event) -> str:
         error = f" {body.error.code}: {body.error.message}" if body.error else ""
         words = f"{body.state} (attempt {body.attempt}){error}"
     return f"{event.id:>5}  {event.at:%Y-%m-%d %H:%M:%S}  {body.kind:<8}  {words}"
+
+
+class _Patience:
+    """Says once, on standard error, what a command is waiting for, so that it does not seem to hang."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def tell(self, trouble: SternaError, left_s: float) -> None:
+        if not self._said:
+            self._said = True
+            stderr_console().print(Text(f"{trouble.detail}; trying for {left_s:.0f} s more"))
 
 
 def _wait_and_report(client: Client, job_id: str, timeout_s: float | None, *, as_json: bool) -> None:

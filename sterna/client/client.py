@@ -24,7 +24,7 @@ from api_schemas import (
     JobList,
     Upload,
 )
-from sterna.client.connection import PATIENCE_S, Connection
+from sterna.client.connection import PATIENCE_S, Connection, OnTrouble
 from sterna.client.downloads import Source, download_file
 from sterna.client.uploads import OnProgress, upload_file
 from sterna.errors import NotFound, WaitTimeout
@@ -49,13 +49,14 @@ class Client:
     Args:
         url: such as `http://127.0.0.1:8000`.
         api_key: for services that ask for one.
+        on_trouble: hears before each further try why it is made, and how many seconds of patience are left.
 
     Every method raises the class of `sterna.errors` that the service's problem names, and `ServiceUnavailable` when no
     answer came within half a minute of tries.
     """
 
-    def __init__(self, url: str, api_key: str | None = None) -> None:
-        self._connection = Connection(url, api_key)
+    def __init__(self, url: str, api_key: str | None = None, *, on_trouble: OnTrouble | None = None) -> None:
+        self._connection = Connection(url, api_key, on_trouble)
 
     def __enter__(self) -> Self:
         return self

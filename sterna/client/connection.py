@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
 from types import TracebackType
@@ -40,6 +40,7 @@ _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 _AWAY: Final = frozenset({502, 503, 504})
 Model = TypeVar("Model", bound=BaseModel)
+OnTrouble = Callable[[SternaError, float], None]
 
 
 class Retry:
@@ -80,10 +81,17 @@ class Away(Exception):
 
 
 class Connection:
-    """Sends requests and reads typed answers; problems are raised as the classes of `sterna.errors`."""
+    """Sends requests and reads typed answers; problems are raised as the classes of `sterna.errors`.
 
-    def __init__(self, url: str, api_key: str | None) -> None:
+    Args:
+        url: of the service.
+        api_key: None where it needs none.
+        on_trouble: hears before each further try why it is made, and how many seconds of patience are left.
+    """
+
+    def __init__(self, url: str, api_key: str | None, on_trouble: OnTrouble | None = None) -> None:
         self.url = url.rstrip("/")
+        self._on_trouble = on_trouble
         headers = {"Accept": "application/json"}
         if api_key:
             if not (api_key.isascii() and api_key.isprintable()):
@@ -211,6 +219,9 @@ class Connection:
                     return _checked(response)
                 away = _away(response)
                 trouble, after_s = away.problem, away.after_s
+            left_s = retry.deadline - time.monotonic()
+            if self._on_trouble is not None and left_s > 0:
+                self._on_trouble(trouble, left_s)
             if not retry.pause(after_s):
                 raise trouble
 

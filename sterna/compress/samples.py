@@ -13,14 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sterna.errors import DataMismatch
 from sterna.graph import Graph, Input
 from sterna.intake import Data
+from sterna.intake.data import held_out_samples
 from sterna.method import Samples, match_statistics
 from sterna.module.operators import DTYPES
 
 BATCH_SIZE = 64
-HELD_OUT_SHARE = 0.2
 SYNTHETIC_SAMPLES = 2048
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -47,11 +46,7 @@ class TrainingData:
 
 
 def load_samples(graph: Graph, data: Data | None, *, seed: int) -> TrainingData:
-    """Split `data` (or synthesised inputs where there is none) into training and held-out samples.
-
-    Raises:
-        DataMismatch: too few samples to hold any out.
-    """
+    """Split `data` (or synthesised inputs where there is none) into training and held-out samples."""
     synthetic = data is None
     if data is None:
         data = synthesise(graph, seed=seed)
@@ -59,12 +54,7 @@ def load_samples(graph: Graph, data: Data | None, *, seed: int) -> TrainingData:
         return TrainingData(
             _samples(graph, data.inputs, data.target), _samples(graph, data.eval_inputs, data.eval_target)
         )
-    held_out = max(1, round(data.samples * HELD_OUT_SHARE))
-    if data.samples - held_out < 1:
-        raise DataMismatch(
-            f"the data has {data.samples} sample and at least 2 are needed: some are held out for the report",
-            hint="Give more samples, or the held-out part under names that begin with eval_.",
-        )
+    held_out = held_out_samples(data.samples)
     order = np.random.default_rng(seed).permutation(data.samples)
     parts = []
     for rows in (np.sort(order[held_out:]), np.sort(order[:held_out])):

@@ -24,7 +24,8 @@ from sterna.errors import DataCorrupt, DataMismatch
 from sterna.graph import Graph, Input
 from sterna.graph.check import quoted
 from sterna.intake.arrays import StoredArray
-from sterna.intake.columns import ANY_INTEGER, Column, input_dtype, target_dtype
+from sterna.intake.columns import Column, input_dtype, target_dtype
+from sterna.intake.goal import ANY_GOAL, Goal
 from sterna.intake.limits import DEFAULT_LIMITS, Limits
 from sterna.intake.npz import read_npz
 from sterna.intake.safetensors import read_safetensors
@@ -35,6 +36,9 @@ Stored = Mapping[str, StoredArray]
 
 TARGET = "target"
 EVAL = "eval_"
+_HELD_OUT_SHARE = 0.2
+_LEAST_TRAINING = 2
+_SAMPLES_HINT = "Give every array of a part the same number of samples, in the same order, along the first axis."
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class _Layout:
 
 
 def read_data(
-    path: str | os.PathLike[str], graph: Graph, limits: Limits = DEFAULT_LIMITS, *, classes: range = ANY_INTEGER
+    path: str | os.PathLike[str], graph: Graph, limits: Limits = DEFAULT_LIMITS, *, goal: Goal = ANY_GOAL
 ) -> Data:
     """Read the data for a network from an `.npz` or a `.safetensors` file.
 
@@ -81,14 +85,15 @@ def read_data(
         path: the file.
         graph: the network.
         limits: what the file may not exceed.
-        classes: the class indices that an integer target may hold.
+        goal: what the target has to serve.
 
     Raises:
-        DataMismatch: arrays are missing, unknown, or do not fit the inputs; the message names the array.
+        DataMismatch: arrays are missing, unknown, too short, or fit neither the inputs nor the goal.
+        InvalidSpec: the objective needs a target.
         NonFiniteData: an array holds NaN or infinity.
         DataCorrupt, DataUnsafe, DataTooLarge: as they say.
     """
-    layout = _find_layout(_read_arrays(path, limits), graph, classes)
+    layout = _find_layout(_read_arrays(path, limits), graph, goal)
     return Data(
         inputs=_read_all(layout.inputs),
         target=None if layout.target is None else layout.target.read(),
@@ -99,10 +104,10 @@ def read_data(
 
 
 def check_data(
-    path: str | os.PathLike[str], graph: Graph, limits: Limits = DEFAULT_LIMITS, *, classes: range = ANY_INTEGER
+    path: str | os.PathLike[str], graph: Graph, limits: Limits = DEFAULT_LIMITS, *, goal: Goal = ANY_GOAL
 ) -> None:
     """Raise what `read_data` would raise, in little memory whatever the data is when decompressed."""
-    for column in _find_layout(_read_arrays(path, limits), graph, classes).columns:
+    for column in _find_layout(_read_arrays(path, limits), graph, goal).columns:
         column.check()
 
 
@@ -110,20 +115,37 @@ def _read_all(columns: Columns) -> dict[str, NDArray[Any]]:
     return {name: column.read() for name, column in columns.items()}
 
 
-def _find_layout(arrays: Stored, graph: Graph, classes: range) -> _Layout:
+def _find_layout(arrays: Stored, graph: Graph, goal: Goal) -> _Layout:
     _check_names(arrays, graph)
     inputs, samples = _part(arrays, graph, "")
     eval_inputs, held_out = (None, 0)
     if any(name.startswith(EVAL) and name not in _input_names(graph) for name in arrays):
         eval_inputs, held_out = _part(arrays, graph, EVAL)
-    target = _target(arrays, graph, TARGET, samples, classes)
-    eval_target = _target(arrays, graph, EVAL + TARGET, held_out, classes)
+    _check_enough(samples, split=eval_inputs is None)
+    target = _target(arrays, graph, TARGET, samples, goal)
+    eval_target = _target(arrays, graph, EVAL + TARGET, held_out, goal)
+    goal.check_presence(has_target=target is not None)
     if eval_inputs is not None and (target is None) != (eval_target is None):
         raise DataMismatch(
             "the data has only one of target and eval_target",
             hint="Give targets for both the training and the held-out part, or for neither.",
         )
     return _Layout(inputs, target, eval_inputs, eval_target, samples)
+
+
+def held_out_samples(samples: int) -> int:
+    """How many of the samples are held out where the file holds none out."""
+    return max(1, round(samples * _HELD_OUT_SHARE))
+
+
+def _check_enough(samples: int, *, split: bool) -> None:
+    """Refuse data of which a single sample would be left to train on, which says nothing about any other."""
+    left = samples - held_out_samples(samples) if split else samples
+    if left < _LEAST_TRAINING:
+        raise DataMismatch(
+            f"of {samples} samples {left} would be left for training, and at least {_LEAST_TRAINING} are needed",
+            hint="Give more samples, or the held-out part under names that begin with eval_.",
+        )
 
 
 def _read_arrays(path: str | os.PathLike[str], limits: Limits) -> Stored:
@@ -133,8 +155,9 @@ def _read_arrays(path: str | os.PathLike[str], limits: Limits) -> Stored:
         return read_npz(path, limits)
     if head[8:9] == b"{":
         return read_safetensors(path, limits)
+    found = "neither an .npz nor a .safetensors file" if head else "an empty file"
     raise DataCorrupt(
-        "the data is neither an .npz nor a .safetensors file",
+        f"the data is {found}",
         hint="Write it with numpy.savez(path, name_of_input=array, target=array).",
     )
 
@@ -170,10 +193,10 @@ def _part(arrays: Stored, graph: Graph, prefix: str) -> tuple[dict[str, Column],
         part[item.name] = _fitted(name, arrays[name], item)
         found = arrays[name].shape[0]
         if samples is not None and found != samples:
-            raise DataMismatch(f"array {quoted(name)} has {found} samples, others have {samples}")
+            raise DataMismatch(f"array {quoted(name)} has {found} samples, others have {samples}", hint=_SAMPLES_HINT)
         samples = found
     if not samples:
-        raise DataMismatch("the data has no samples", hint="Give at least two.")
+        raise DataMismatch("the data has no samples", hint="Give at least three: some are held out for the report.")
     return part, samples
 
 
@@ -189,18 +212,24 @@ def _fitted(name: str, array: StoredArray, item: Input) -> Column:
     )
     if not fits:
         shape = ", ".join("samples" if axis == 0 else str(size or "any") for axis, size in enumerate(item.shape))
-        raise DataMismatch(f"array {quoted(name)} has the shape {array.shape}; the network takes ({shape})")
+        raise DataMismatch(
+            f"array {quoted(name)} has the shape {array.shape}; the network takes ({shape})",
+            hint="Shape the samples as the network was given them in training, along the first axis; or export the"
+            " network with a dynamic size where it may differ.",
+        )
     return Column(name, array, input_dtype(name, array.dtype, item.dtype))
 
 
-def _target(arrays: Stored, graph: Graph, name: str, samples: int, classes: range) -> Column | None:
+def _target(arrays: Stored, graph: Graph, name: str, samples: int, goal: Goal) -> Column | None:
     if name not in arrays or name in _input_names(graph):
         return None
     array = arrays[name]
     if not array.shape or array.shape[0] != samples:
         found = array.shape[0] if array.shape else "no"
-        raise DataMismatch(f"array {quoted(name)} has {found} samples; the inputs have {samples}")
-    return Column(name, array, target_dtype(name, array.dtype), classes)
+        raise DataMismatch(f"array {quoted(name)} has {found} samples; the inputs have {samples}", hint=_SAMPLES_HINT)
+    dtype = target_dtype(name, array.dtype)
+    goal.check_target(name, dtype, array.shape)
+    return Column(name, array, dtype, goal.classes)
 
 
 def _listed(names: list[str]) -> str:

@@ -6,20 +6,17 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Final
 
 from sterna.errors import InvalidSpec, NonFiniteWeights, NothingToTernarise
 from sterna.graph import FLOATING, Graph, Input, Layer, Network, find_layers
 from sterna.graph.check import quoted
 from sterna.graph.layers import is_excluded
-from sterna.intake.columns import ANY_INTEGER
 from sterna.intake.data import Data, check_data, read_data
 from sterna.intake.finite import is_finite
 from sterna.intake.formats import Format
+from sterna.intake.goal import Goal
 from sterna.intake.limits import DEFAULT_LIMITS, Limits
 from sterna.intake.model import Model, open_model
-
-_WITHOUT_TARGET: Final = "distillation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +84,21 @@ def preflight(
         model_path: the model.
         data_path: its data, None where there is none.
         exclude: globs of tensors and modules that are to stay as they are.
-        objective: what the network is going to be trained for; where that needs no target, class indices are not
-            checked.
+        objective: what the network is going to be trained for; where that needs no target, none is checked.
         limits: what the files may not exceed.
 
     Raises:
-        InvalidSpec: a glob of `exclude` fits no layer.
+        InvalidSpec: a glob of `exclude` fits no layer, or the objective needs a target and there is none.
         NothingToTernarise: no weight is left that can be made ternary.
         NonFiniteWeights: a tensor holds NaN or infinity.
         InputError: everything that `read_model` and `read_data` raise.
     """
     model, inspection = _read_model(model_path, exclude, limits)
-    if data_path is not None:
-        check_data(data_path, model.network.graph, limits, classes=_classes(model, objective))
+    goal = Goal(objective, model.output_shape or None)
+    if data_path is None:
+        goal.check_presence(has_target=False)
+    else:
+        check_data(data_path, model.network.graph, limits, goal=goal)
     return inspection
 
 
@@ -113,9 +112,11 @@ def read_checked(
 ) -> Checked:
     """Refuse what `preflight` refuses, and keep what was read for those who go on with it."""
     model, inspection = _read_model(model_path, exclude, limits)
-    data = None
-    if data_path is not None:
-        data = read_data(data_path, model.network.graph, limits, classes=_classes(model, objective))
+    goal, data = Goal(objective, model.output_shape or None), None
+    if data_path is None:
+        goal.check_presence(has_target=False)
+    else:
+        data = read_data(data_path, model.network.graph, limits, goal=goal)
     return Checked(inspection, model.network, data)
 
 
@@ -131,15 +132,6 @@ def _read_model(path: str | os.PathLike[str], exclude: Sequence[str], limits: Li
         )
     _check_weights(model.network)
     return model, inspection
-
-
-def _classes(model: Model, objective: str) -> range:
-    """Which class indices an integer target may hold, as far as that is known without running the network."""
-    if objective == _WITHOUT_TARGET:
-        return ANY_INTEGER
-    logits = model.output_shape
-    known = logits[1] if len(logits) == 2 else None
-    return range(ANY_INTEGER.stop if known is None else known)
 
 
 def _inspection(format_: Format, graph: Graph, exclude: Sequence[str]) -> ModelInspection:

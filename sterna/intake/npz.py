@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from sterna.errors import DataCorrupt, DataTooLarge, DataUnsafe
+from sterna.errors import DataCorrupt, DataMismatch, DataTooLarge, DataUnsafe
 from sterna.graph.check import check_shape, quoted
 from sterna.intake.archive import Archive, Member
 from sterna.intake.arrays import DeflatedArray, MappedArray, StoredArray
@@ -36,6 +36,7 @@ def read_npz(path: str | os.PathLike[str], limits: Limits) -> dict[str, StoredAr
     Raises:
         DataUnsafe: an array of objects, which is a pickle, or an archive of tricks.
         DataCorrupt: it is no `.npz`, or damaged.
+        DataMismatch: an array of text, of dates, or of other things that are no numbers.
         DataTooLarge: more arrays or bytes than are read.
     """
     archive = Archive(path, limits=limits, refusals=DATA, allow_deflated=True)
@@ -119,6 +120,9 @@ def _parse_header(head: bytes, name: str) -> tuple[int, str, Literal["C", "F"], 
             hint="Convert it to an array of numbers.",
         )
     if kind.lstrip("<>|=")[0] not in "fiub":
-        raise DataCorrupt(f"array {quoted(name)} is of {kind}; numbers and truth values are read", hint=_HINT)
+        raise DataMismatch(
+            f"array {quoted(name)} is of {kind}; numbers and truth values are read",
+            hint="Number what has names: numpy.unique(labels, return_inverse=True)[1] gives class indices.",
+        )
     shape = tuple(int(size) for size in sizes.split(",") if size.strip())
     return start, kind, "F" if fortran == "True" else "C", shape

@@ -27,6 +27,12 @@ def test_cut_off_anywhere(page_file):
             Artifact(page_file[:end])
 
 
+def test_a_model_in_place_of_an_artifact_is_told_so():
+    with pytest.raises(UnsupportedFormat, match=r"zip archive, as a model \(.pt2\)") as caught:
+        Artifact(b"PK\x03\x04" + bytes(100))
+    assert "sterna compress" in caught.value.hint
+
+
 def test_lengthened(page_file):
     with pytest.raises(ArtifactCorrupt, match="the file holds"):
         Artifact(page_file + b"\0")

@@ -220,5 +220,15 @@ def test_a_port_that_is_taken_is_refused_at_once(sterna, tmp_path):
 
 def test_an_address_that_others_reach_is_refused_with_the_reason(tmp_path):
     with serving(tmp_path, "--port", "0", "--host", "0.0.0.0") as (process, output):  # noqa: S104  to see it refused
-        assert process.wait(timeout=60) == 3
+        assert process.wait(timeout=60) == 2
+    assert "error[INVALID_SPEC]: the service refuses to start" in output.read_text()
     assert "refusing to listen on 0.0.0.0" in output.read_text()
+
+
+def test_without_torch_nothing_is_started_and_the_extra_is_named(sterna, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    done = sterna("serve", "--data-dir", tmp_path / "data", "--port", 0)
+    assert (done.code, done.out) == (2, "")
+    assert "need torch, which is not installed here" in done.err
+    assert "sterna[worker]" in done.err
+    assert not (tmp_path / "data").exists()

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from sterna.cli.service_commands import service_client
 from sterna.client import Client
 from sterna.errors import AccessDenied, NotFound, ServiceUnavailable
 
@@ -150,3 +151,23 @@ def test_a_key_that_no_header_can_hold_is_refused_without_repeating_it(key):
     with pytest.raises(AccessDenied) as raised:
         Client("http://127.0.0.1:8000", key)
     assert key not in str(raised.value) + raised.value.hint
+
+
+def test_who_waits_for_a_service_that_is_away_is_told_so_once(server, monkeypatch, capsys):
+    monkeypatch.setenv("STERNA_URL", f"http://127.0.0.1:{server.server_port}")
+    server.answers[:] = [(503, {}), (503, {})]
+    with service_client() as client, pytest.raises(NotFound):
+        client.job("job_x")
+    told = capsys.readouterr().err
+    assert told.count("trying for") == 1
+    assert "503" in told
+
+
+def test_a_service_that_is_not_there_is_named(monkeypatch, capsys):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("STERNA_URL", address)
+    with service_client() as client, pytest.raises(ServiceUnavailable):
+        client.wait("job_x", timeout_s=0.2)
+    assert f"{address} does not answer" in capsys.readouterr().err

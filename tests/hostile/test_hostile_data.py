@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from sterna.errors import DataCorrupt, DataTooLarge, DataUnsafe
+from sterna.errors import DataCorrupt, DataMismatch, DataTooLarge, DataUnsafe
 from sterna.graph import Graph, Input, ValueRef
 from sterna.intake import Limits, read_data
 
@@ -66,7 +66,7 @@ def test_the_sound_ones_are_read(tmp_path):
         (npy(HEADER.replace(b"3, 2", b"0, 1" + b"0" * 30), b""), DataCorrupt),
         (npy(HEADER.replace(b"3, 2", b"0, 281474976710656, 281474976710656"), b""), DataCorrupt),
         (npy(HEADER.replace(b"<f4", b"|O")), DataUnsafe),
-        (npy(HEADER.replace(b"<f4", b"<U1")), DataCorrupt),
+        (npy(HEADER.replace(b"<f4", b"<U1")), DataMismatch),
         (npy(HEADER.replace(b"'<f4'", b"[('a', '<f4')]")), DataCorrupt),
         (npy(HEADER.replace(b"False", b"__import__('os').system('true')")), DataCorrupt),
         (npy(b"(" * 60_000), DataCorrupt),
@@ -156,7 +156,7 @@ def test_counts_are_bounded(refuse):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "neither"),
+        (b"", "an empty file"),
         (b"hello, world", "neither"),
         (npz({"x.npy": npy()})[:-30], "truncated"),
         (npz({"x.txt": b""}), "arrays alone"),

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from sterna.errors import DataMismatch, NonFiniteData
+from sterna.errors import DataCorrupt, DataMismatch, NonFiniteData
 from sterna.intake import read_data
 from sterna.intake.data import check_data
+from sterna.intake.goal import Goal
 
 IMAGE = np.random.default_rng(1).standard_normal((5, 1, 9)).astype(np.float32)
 TOKENS = np.arange(15).reshape(5, 3)
@@ -155,7 +156,7 @@ def test_data_is_checked_as_it_would_be_read(write, graph):
     with pytest.raises(NonFiniteData, match="image"):
         check_data(write({**SOUND, "image": np.full((5, 1, 9), 1e300)}), graph)
     with pytest.raises(DataMismatch, match="'target' holds the class index -1"):
-        check_data(write({**SOUND, "target": np.arange(5) - 1}), graph, classes=range(5))
+        check_data(write({**SOUND, "target": np.arange(5) - 1}), graph, goal=Goal("classification", (None, 5)))
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -163,3 +164,31 @@ def test_many_pieces_make_the_whole(tmp_path, graph, order):
     image = np.asarray(np.random.default_rng(2).standard_normal((3, 1, 700_001)), np.float32, order=order)
     np.savez_compressed(tmp_path / "data.npz", image=image, tokens=TOKENS[:3])
     np.testing.assert_array_equal(read_data(tmp_path / "data.npz", graph).inputs["image"], image)
+
+
+def test_an_empty_file_is_called_so(tmp_path, graph):
+    (tmp_path / "data.npz").touch()
+    with pytest.raises(DataCorrupt, match="an empty file"):
+        read_data(tmp_path / "data.npz", graph)
+
+
+@pytest.mark.parametrize("labels", [np.array(list("abcde")), np.array(list(b"abcde"), "S1"), np.zeros(5, complex)])
+def test_labels_in_words_are_to_be_numbered(tmp_path, graph, labels):
+    np.savez(tmp_path / "data.npz", **{**SOUND, "target": labels})
+    with pytest.raises(DataMismatch, match=r"'target.*numbers and truth values") as caught:
+        read_data(tmp_path / "data.npz", graph)
+    assert "return_inverse" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {**SOUND, "image": IMAGE[:, 0]},
+        {**SOUND, "image": IMAGE[:3]},
+        {**SOUND, "target": np.arange(3)},
+    ],
+)
+def test_arrays_of_the_wrong_shape_or_length_are_told_what_to_do(write, graph, arrays):
+    with pytest.raises(DataMismatch) as caught:
+        read_data(write(arrays), graph)
+    assert "samples" in caught.value.hint

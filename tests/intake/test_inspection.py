@@ -12,6 +12,8 @@ from torch import nn
 from sterna.errors import DataMismatch, InvalidSpec, ModelCorrupt, NonFiniteData, NonFiniteWeights, NothingToTernarise
 from sterna.graph import Input
 from sterna.intake import inspect_model, preflight, read_checked, read_model
+from sterna.intake.data import check_data
+from sterna.intake.goal import Goal
 
 
 def net() -> nn.Module:
@@ -94,13 +96,13 @@ def test_class_indices_are_those_of_the_logits(model, tmp_path, read, name, labe
 
 
 def test_where_the_classes_are_not_known_their_indices_are_still_no_less_than_0(export, tmp_path):
-    model = export(nn.Linear(4, 3), torch.ones(2, 7, 4))
+    graph = read_model(export(nn.Linear(4, 3), torch.ones(2, 4))).graph
     data = tmp_path / "data.npz"
-    np.savez(data, input=np.zeros((2, 7, 4), np.float32), target=np.array([3, 100]))
-    preflight(model, data)
-    np.savez(data, input=np.zeros((2, 7, 4), np.float32), target=np.array([3, -100]))
+    np.savez(data, input=np.zeros((3, 4), np.float32), target=np.array([3, 3, 100]))
+    check_data(data, graph, goal=Goal("auto", (None, None)))
+    np.savez(data, input=np.zeros((3, 4), np.float32), target=np.array([3, 3, -100]))
     with pytest.raises(DataMismatch, match="index -100; allowed are 0 and above"):
-        preflight(model, data)
+        check_data(data, graph, goal=Goal("auto", (None, None)))
 
 
 def test_what_was_checked_can_be_gone_on_with(model, tmp_path):

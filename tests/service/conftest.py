@@ -162,6 +162,7 @@ def assert_problem(answer: httpx.Response, status: int, code: str) -> dict:
     assert body["code"] == code
     assert body["title"]
     assert body["detail"]
+    assert body["hint"], f"{body['detail']}: nobody is told what to do"
     assert body["instance"] == answer.request.url.path
     return body
 

@@ -13,7 +13,8 @@ def test_paths_and_methods_that_do_not_exist(service, refused):
     refused(service.http.get("/v1/jobs/"), 404, "NOT_FOUND")
     answer = service.http.put("/v1/jobs")
     refused(answer, 405, "METHOD_NOT_ALLOWED")
-    assert answer.headers["allow"] == "GET, POST"
+    assert answer.headers["allow"] == "GET, HEAD, POST"
+    assert "GET, HEAD, POST" in answer.json()["hint"]
     assert service.http.put("/v1/jobs/estimate").headers["allow"] == "POST"
     address = f"/v1/jobs/{service.queued().id}/artifacts/x"
     assert service.http.delete(address).headers["allow"] == "GET, HEAD"
@@ -118,4 +119,66 @@ def test_a_wrong_field_says_what_was_found_what_is_allowed_and_where_to_look(ser
     assert details["/target_sparsity"] == "Input should be less than 1, found 1.5"
     assert "x" * 60 not in details["/seed"]
     assert details["/extra"] == "Extra inputs are not permitted"
+
+
+@pytest.mark.parametrize(
+    ("spec", "pointer", "meant"),
+    [
+        ('{"sparsity": 0.5}', "/sparsity", "target_sparsity"),
+        ('{"target_sparsity": 0.5, "budget": {"epoch": 3}}', "/budget/epoch", "epochs"),
+        ('{"target_sparsity": 0.5, "acceptance": {"maxdrop": 0.1}}', "/acceptance/maxdrop", "max_drop"),
+        ('{"target_sparsity": 0.5, "zzz": {"a": 0.1}}', "/zzz", None),
+    ],
+)
+def test_an_unknown_field_names_the_one_that_was_meant(service, refused, spec, pointer, meant):
+    answer = refused(service.http.post("/v1/jobs", files={"model": b"x", "spec": (None, spec)}), 422, "INVALID_SPEC")
+    [told] = [field["detail"] for field in answer["errors"] if field["pointer"] == pointer]
+    assert told == "Extra inputs are not permitted" + (f"; did you mean {meant}?" if meant else "")
+    assert meant is None or meant in answer["detail"]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        '{"target_sparsity": 0.9, "target_sparsity": 0.5}',
+        '{"target_sparsity": 0.9, "labels": {"team": "a", "t\\u0065am": "b"}}',
+    ],
+)
+def test_a_name_that_is_there_twice_is_refused(service, refused, spec):
+    form = service.http.post("/v1/jobs", files={"model": b"x", "spec": (None, spec)})
+    assert "twice" in refused(form, 422, "INVALID_SPEC")["detail"]
+    whole = f'{{"model": "upl_{"0" * 32}", {spec[1:]}'
+    sent = service.http.post("/v1/jobs", content=whole, headers={"Content-Type": "application/json"})
+    assert "twice" in refused(sent, 422, "INVALID_SPEC")["detail"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/livez", "/v1/jobs", "/metrics", "/openapi.json", "/v1/jobs/{job}", "/v1/jobs/{job}/events"]
+)
+def test_head_is_get_without_a_body(service, path):
+    path = path.format(job=service.queued().id)
+    got, headed = service.http.get(path), service.http.head(path)
+    assert (headed.status_code, headed.content) == (200, b"")
+    assert headed.headers["content-type"] == got.headers["content-type"]
+
+
+def test_head_of_what_has_no_get_is_refused(service):
+    assert service.http.head(f"/v1/jobs/{service.queued().id}/cancel").status_code == 405
+    assert service.http.head("/nowhere").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("headers", "content"),
+    [
+        ({"Content-Type": "multipart/form-data"}, b"x"),
+        ({"Content-Type": "multipart/form-data; boundary=b"}, b"x"),
+        ({"Content-Type": "multipart/form-data; boundary=b"}, b"--b\r\nContent-Disposition: form-data; name=spec"),
+    ],
+)
+def test_a_form_that_is_none_is_told_what_to_do(service, refused, headers, content):
+    refused(service.http.post("/v1/jobs", headers=headers, content=content), 400, "MALFORMED_REQUEST")
+
+
+def test_the_end_of_a_wrong_field_is_the_document(service):
+    answer = service.http.post("/v1/jobs", files={"model": b"x", "spec": (None, '{"target_sparsity": 2}')}).json()
     assert "/openapi.json" in answer["hint"]

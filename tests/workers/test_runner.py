@@ -101,6 +101,7 @@ def test_a_typed_error_keeps_code_hint_and_exit_code():
     [
         (ZeroDivisionError("secret path"), "RUNNER_CRASHED"),
         (MemoryError(), "OUT_OF_MEMORY"),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), "RUNNER_CRASHED"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "OUT_OF_MEMORY"),
         (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"), "OUT_OF_MEMORY"),
     ],
@@ -113,8 +114,11 @@ def test_an_unexpected_error_is_named_and_its_trace_goes_to_the_log(capsys, erro
 
     assert (exit_code, line.error.code) == (3, code)
     assert "secret path" not in line.error.message
-    if code == "RUNNER_CRASHED":
+    if isinstance(error, ZeroDivisionError):
         assert "ZeroDivisionError" in line.error.message
+    if isinstance(error, ModuleNotFoundError):
+        assert "torch" in line.error.message
+        assert "sterna[worker]" in line.error.hint
     assert "Traceback" in capsys.readouterr().err
 
 
