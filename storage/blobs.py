@@ -27,7 +27,7 @@ from sterna.digest import file_digest
 from sterna.errors import ArtifactDigestMismatch, NotFound
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_CHUNK_BYTES = 2**20
+_CHUNK_BYTES = 4 * 2**20
 _WRITE_BYTES = 8 * 2**20
 
 
@@ -91,7 +91,7 @@ class BlobStore:
             raise _no_blob(sha256) from None
 
     def stream(self, sha256: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """The bytes from `start` up to but not including `end`, in pieces of about 1 MiB.
+        """The bytes from `start` up to but not including `end`, in pieces of about 4 MiB.
 
         Raises:
             NotFound: it is not stored; at the first piece.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from api_schemas import Upload, UploadRequest
@@ -10,7 +11,8 @@ from sterna.client.connection import Connection
 from sterna.digest import file_digest
 from sterna.errors import InputError
 
-_BLOCK = 2**20
+_AT_ONCE = 3
+"""While the service writes one part the next is on its way."""
 OnProgress = Callable[[int, int], None]
 """Hears (bytes done, bytes in all)."""
 
@@ -35,12 +37,22 @@ def upload_file(connection: Connection, path: Path, on_progress: OnProgress) -> 
 
 def _send_parts(connection: Connection, path: Path, upload: Upload, on_progress: OnProgress) -> None:
     done = upload.bytes - sum(_part_size(upload, n) for n in upload.missing_parts)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        sent = {pool.submit(_send_part, connection, path, upload, n): n for n in upload.missing_parts}
+        try:
+            for future in as_completed(sent):
+                future.result()
+                done += _part_size(upload, sent[future])
+                on_progress(done, upload.bytes)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _send_part(connection: Connection, path: Path, upload: Upload, n: int) -> None:
     with path.open("rb") as file:
-        for n in upload.missing_parts:
-            file.seek(n * upload.part_bytes)
-            connection.put(f"/v1/uploads/{upload.id}/parts/{n}", file.read(upload.part_bytes))
-            done += _part_size(upload, n)
-            on_progress(done, upload.bytes)
+        file.seek(n * upload.part_bytes)
+        connection.put(f"/v1/uploads/{upload.id}/parts/{n}", file.read(upload.part_bytes))
 
 
 def _part_size(upload: Upload, n: int) -> int:
