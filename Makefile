@@ -1,5 +1,7 @@
 # Everything runs in .venv, which the first command makes. Needs Python 3.11 or newer and make, nothing else.
 PYTHON ?= python3
+# The address of an index with another build of torch, such as PyTorch's for machines without a GPU. Empty: pip's own.
+TORCH_INDEX ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -52,5 +54,6 @@ clean:
 $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Sterna needs Python 3.11 or newer: make PYTHON=…")'
 	$(PYTHON) -m venv .venv
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --no-deps --index-url $(TORCH_INDEX) "$$(grep ^torch== requirements.lock)")
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[dev]'
 	@touch $(READY)

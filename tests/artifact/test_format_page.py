@@ -9,6 +9,7 @@ import pytest
 
 from sterna.artifact import Artifact, limits
 from sterna.artifact.codec import CODECS, decode, encode
+from sterna.compress.compress import ARTIFACT_MEDIA_TYPE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
 
@@ -95,3 +96,7 @@ def test_decoding_side_by_side_is_decoding_in_a_row():
         alone.append(decode(3, [chunk], memoryview(made.payload)[begin : begin + chunk.size_bytes], weights, 10))
         begin += chunk.size_bytes
     assert np.array_equal(np.concatenate(alone), codes)
+
+
+def test_the_media_type_is_the_one_that_services_give():
+    assert re.findall(r"media type `([^`]+)`", PAGE) == [ARTIFACT_MEDIA_TYPE]

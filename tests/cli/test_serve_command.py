@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,8 @@ import pytest
 
 from sterna.artifact import Artifact
 from sterna.cli.serve_command import LOG_BYTES, STOP_S
+
+README = Path(__file__).parents[2] / "README.md"
 
 
 @contextmanager
@@ -131,6 +134,51 @@ def test_an_onnx_goes_the_same_way(at_service, tiny_onnx, tmp_path):
     with Artifact.open(tmp_path / "model.sterna") as artifact:
         artifact.verify()
         assert artifact.sparsity == 0.75
+
+
+def lines_of_the_readme(word):
+    """The shell lines of the README in which a word is, as they stand there."""
+    blocks = re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL)
+    [found] = [block for block in blocks if word in block]
+    return found
+
+
+def run_lines(lines, folder, url):
+    assert "sterna " in lines or "http://127.0.0.1:8000" in lines
+    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["/bin/sh", "-e", "-c", lines.replace("http://127.0.0.1:8000", url)],
+        cwd=folder,
+        env=os.environ | {"STERNA_URL": url, "PATH": beside},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture
+def own_files(tmp_path, mlp):
+    shutil.copy(mlp.model, tmp_path / "model.pt2")
+    shutil.copy(mlp.data, tmp_path / "data.npz")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("word", "made"), [("curl", ["model"]), ("sterna submit", ["model", "compressed"])])
+def test_the_lines_of_the_readme(service, own_files, word, made):
+    done = run_lines(lines_of_the_readme(word), own_files, service)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in made:
+        with Artifact.open(own_files / f"{name}.sterna") as artifact:
+            artifact.verify()
+            assert abs(artifact.sparsity - 0.9) <= 0.0005
+
+
+def test_the_lines_of_the_readme_save_nothing_false(service, own_files):
+    lines = lines_of_the_readme("curl").replace("0.9}", '0.9, "time_limit_s": 0.01}')
+    done = run_lines(lines, own_files, service)
+    assert "TIME_LIMIT" in done.stdout
+    assert sorted(path.name for path in own_files.iterdir()) == ["data.npz", "model.pt2"]
 
 
 def test_cancel_within_seconds_and_the_exit_codes_of_a_wait(at_service, tiny):
