@@ -28,7 +28,7 @@
     ├── JobError                   the work failed                                 exit 3
     │   ├── TrainingDiverged         the loss became NaN or infinite
     │   ├── TargetUnreachable        no network with that sparsity exists within the tolerance
-    │   ├── OutOfMemory, TimeLimit, RunnerCrashed, AttemptsExhausted
+    │   ├── OutOfMemory, TimeLimit, DiskLimit, RunnerCrashed, AttemptsExhausted
     │   ├── StorageUnavailable       the files of the job cannot be stored or fetched
     │   └── Cancelled                somebody asked for it
     ├── AcceptanceMissed           the result is worse than `acceptance` allows    exit 4
@@ -39,6 +39,7 @@
     │   └── RateLimited              too many requests in too short a time
     ├── NotFound, Conflict         no such thing, or not in this state             exit 2   HTTP 404, 409
     │   └── RequestInProgress        the same request is being handled
+    ├── SandboxUnavailable         a worker may not run jobs without it            exit 3
     └── ServiceUnavailable         the service does not answer                     exit 3   HTTP 503
 
 `str(error)` says what was found and what is allowed; `error.hint` says what to do. `error.code` is stable and is what
@@ -221,6 +222,12 @@ class TimeLimit(JobError):
     code = "TIME_LIMIT"
 
 
+class DiskLimit(JobError):
+    """The runner wrote more than it may."""
+
+    code = "DISK_LIMIT"
+
+
 class RunnerCrashed(JobError):
     """The runner ended without a result."""
 
@@ -345,6 +352,12 @@ class RequestInProgress(Conflict):
     """The same request is being handled; its answer is not there yet."""
 
     code = "REQUEST_IN_PROGRESS"
+
+
+class SandboxUnavailable(SternaError):
+    """The operator demands a sandbox and the machine has none that works."""
+
+    code = "SANDBOX_UNAVAILABLE"
 
 
 class ServiceUnavailable(SternaError):

@@ -1,9 +1,8 @@
 """What a process can ask of the Linux kernel for its own protection. Elsewhere these calls do nothing and say so.
 
-No sandbox: a process of the same user may still read the files that this one may read. They close two doors, that to
-another process's memory and environment (where the keys of database and store are), and that to `setuid` programs.
-Neither holds against root. RLIMIT_NPROC is not used: it counts every thread of the user on the machine, so a limit that
-stops a fork bomb would also stop torch beside a busy neighbour.
+No sandbox (that is `workers/bubblewrap.py`): a process of the same user may still read the files that this one may
+read. They close two doors, that to another process's memory and environment (where the keys of database and store are),
+and that to `setuid` programs. Neither holds against root.
 """
 
 from __future__ import annotations

@@ -6,18 +6,22 @@ A thread of the pool supervises one child process, so threads are enough: the wo
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 from celery import Celery, signals
 
 from api_schemas import JobMessage
 from api_schemas.queue import RUN_JOB_TASK
+from sterna.errors import SandboxUnavailable
 from sterna.hardening import hide_process
 from sterna.json_logs import log_as_json
 from storage import Settings
 from workers import tasks
 from workers.context import worker_context
 from workers.upkeep import Upkeep
+
+_log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings) -> Celery:
@@ -53,10 +57,16 @@ def set_up_logging(loglevel: int | None = None, **_: Any) -> None:  # noqa: ANN4
 def open_context(**_: Any) -> None:  # noqa: ANN401  celery's signature
     """Make the folders and open ledger and blobs before the worker listens, so that a wrong address ends it at once.
 
-    The keys of both are in this process's environment, and runners are of the same user: it is hidden from them.
+    The keys of both are in this process's environment, and runners may be of the same user: it is hidden from them.
     """
     hide_process()
-    worker_context()
+    try:
+        context = worker_context()
+    except SandboxUnavailable as error:
+        # Celery goes on after an exception of a handler, but not after this.
+        sys.stderr.write(f"the worker does not start: error[{error.code}]: {error.detail}\nhint: {error.hint}\n")
+        raise SystemExit(error.exit_code) from None
+    _log.info("sandbox of jobs: %s", context.confinement.name)
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]  # celery has no types

@@ -43,22 +43,36 @@ class OverlongLine:
     """Put in place of a line that is longer than allowed."""
 
 
-def scrubbed_environment(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
+def scrubbed_environment(folder: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What a child may know: where programs and libraries are, and its own folder. No keys, no addresses.
 
     Code is found where this package lies, and never in the folder that holds a stranger's files.
+
+    Args:
+        folder: the child's, as the child sees it.
+        environ: of which a few variables are kept.
     """
     kept = {name: environ[name] for name in KEPT_VARIABLES if name in environ}
-    own = {"HOME": str(folder), "TMPDIR": str(folder / "tmp")}
+    own = {"HOME": str(folder / "tmp"), "TMPDIR": str(folder / "tmp")}
     python = {"PYTHONPATH": str(_CODE_ROOT), "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
     calm_threads(kept)
     return kept | own | python
 
 
 class Child:
-    """A running child for the length of a `with` block; at its end the child and all its children are gone."""
+    """A running child for the length of a `with` block; at its end the child and all its children are gone.
 
-    def __init__(self, command: Sequence[str], folder: Path, log: Path, *, line_bytes: int) -> None:
+    Args:
+        command: what to start.
+        folder: where.
+        environment: all that it knows.
+        log: where its standard error goes.
+        line_bytes: longest line that it may say.
+    """
+
+    def __init__(
+        self, command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path, *, line_bytes: int
+    ) -> None:
         self._line_bytes = line_bytes
         self._lines: queue.Queue[bytes | type[EndOfOutput] | type[OverlongLine]] = queue.Queue(_WAITING_LINES)
         self._closing = threading.Event()
@@ -69,7 +83,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 cwd=folder,
-                env=scrubbed_environment(folder, os.environ),
+                env=environment,
                 start_new_session=True,
             )
         assert self._process.stdin is not None

@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from sterna.errors import JobError, OutOfMemory, RunnerCrashed, TimeLimit
+from sterna.errors import DiskLimit, JobError, OutOfMemory, RunnerCrashed, TimeLimit
 from workers.cgroup import memory_kills, own_groups
 
 _OF_THE_MACHINE = Path("/proc/vmstat")
@@ -46,6 +46,8 @@ class Death:
             return OutOfMemory("the runner needed more memory than there is for it", hint=_MEMORY_HINT)
         if self.exit_code == -signal.SIGXCPU:
             return TimeLimit("the runner used up the processor time of one job", hint="Give the job a smaller budget.")
+        if self.exit_code == -signal.SIGXFSZ:
+            return DiskLimit("a file of the job grew larger than one may be", hint="Ask for fewer exports.")
         return RunnerCrashed(
             f"the runner ended with {self._how()} and without a result",
             hint="Its last lines are in the worker's log; if it happens again with the same files, please report it.",

@@ -1,6 +1,6 @@
 """The child process of one job: reads the spec, compresses, and says how it goes. See `workers.protocol`.
 
-    python -m workers.runner WORKDIR [--memory-bytes N] [--cpu-s N] [--file-bytes N]
+    python -m workers.runner WORKDIR [--memory-bytes N] [--cpu-s N] [--file-bytes N] [--processes N]
 
 It limits itself before it reads anything, and it is the one module of this package that may load torch. Its standard
 output belongs to the protocol: whatever a library prints goes to standard error, which the supervisor keeps as a log.
@@ -9,19 +9,20 @@ output belongs to the protocol: whatever a library prints goes to standard error
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import resource
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final, Literal
 
 from api_schemas import CompressSpec, JobErrorInfo, Result
 from api_schemas.events import EventBody, StateChange
-from sterna.errors import JobError, OutOfMemory, RunnerCrashed, SternaError
+from sterna.errors import DiskLimit, JobError, OutOfMemory, RunnerCrashed, SternaError, StorageUnavailable
 from sterna.hardening import refuse_new_privileges
 from workers.protocol import ErrorLine, Line, ResultLine, format_line
 
@@ -41,20 +42,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parse(arguments)
     refuse_new_privileges()
-    limit_resources(memory_bytes=options.memory_bytes, cpu_s=options.cpu_s, file_bytes=options.file_bytes)
+    limit_resources(
+        {
+            resource.RLIMIT_DATA: options.memory_bytes,
+            resource.RLIMIT_CPU: options.cpu_s,
+            resource.RLIMIT_FSIZE: options.file_bytes,
+            resource.RLIMIT_NPROC: options.processes,
+            resource.RLIMIT_CORE: 0,
+        }
+    )
     voice = Voice(_take_standard_output())
     orders = Orders(sys.stdin.fileno())
     return run(options.workdir, voice, orders, compress_folder)
 
 
-def limit_resources(*, memory_bytes: int | None, cpu_s: int | None, file_bytes: int | None) -> None:
+def limit_resources(limits: Mapping[int, int | None]) -> None:
     """Set the limits of this process, for good; None leaves one as it is.
 
     Memory is RLIMIT_DATA and not RLIMIT_AS: CUDA reserves hundreds of GiB of addresses that it never uses. The hard
     limit of processor time lies a little above the soft one, or the kernel would kill without saying why (SIGXCPU).
     """
-    limits = {resource.RLIMIT_DATA: memory_bytes, resource.RLIMIT_CPU: cpu_s, resource.RLIMIT_FSIZE: file_bytes}
-    for kind, wanted in (limits | {resource.RLIMIT_CORE: 0}).items():
+    for kind, wanted in limits.items():
         if wanted is None:
             continue
         hard = resource.getrlimit(kind)[1]
@@ -165,6 +173,12 @@ def _name_unexpected(error: Exception) -> JobError:
             f"the worker lacks {error.name}, without which it can do no job",
             hint="Its operator has to install the extra 'worker': pip install 'sterna[worker]'.",
         )
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return DiskLimit("a file of the job would be larger than one may be", hint="Ask for fewer exports.")
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StorageUnavailable(
+            "the worker's disk is full", hint="Submit the job again once there is room on the worker's disk."
+        )
     return RunnerCrashed(
         f"the runner met an unexpected {type(error).__name__}",
         hint="The worker's log has the details; if it happens again with the same files, please report it.",
@@ -184,6 +198,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--memory-bytes", type=int)
     parser.add_argument("--cpu-s", type=int)
     parser.add_argument("--file-bytes", type=int)
+    parser.add_argument("--processes", type=int)
     return parser.parse_args(arguments)
 
 

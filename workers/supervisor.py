@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -25,16 +24,17 @@ from api_schemas import JobErrorInfo, ProgressPoint, Result
 from api_schemas.events import EventBody
 from sterna.errors import Cancelled, RunnerCrashed, SternaError, TimeLimit
 from storage import BlobStore, Lease, Ledger
-from workers.child import Child, EndOfOutput, OverlongLine
+from workers.child import Child, EndOfOutput, OverlongLine, scrubbed_environment
+from workers.confinement import RUNNER_COMMAND, Confinement, LimitsAlone
 from workers.diagnosis import Death, count_memory_kills
 from workers.lease_keeper import LeaseKeeper
 from workers.limits import RunnerLimits
 from workers.patience import STORAGE_WAITS_S, with_patience
 from workers.protocol import ErrorLine, ResultLine, parse_line
 from workers.thinning import Thinning
+from workers.usage import UsageWatch
 from workers.work_folder import WorkFolder
 
-RUNNER_COMMAND: Final = (sys.executable, "-m", "workers.runner")
 BATCH_S: Final = 0.5
 BATCH_LINES: Final = 100
 LOG_EVERY_S: Final = 5.0
@@ -63,6 +63,7 @@ class Supervisor:
         work_root: where each attempt gets its folder.
         lease_s: length of a lease.
         limits: what one job may use.
+        confinement: the walls around the runner.
         stopping: set when this worker shuts down.
         command: the runner; its folder and the limits it sets on itself are added to it.
         storage_waits_s: how long to wait for a storage that fails, each time that it does.
@@ -73,6 +74,7 @@ class Supervisor:
     work_root: Path
     lease_s: float
     limits: RunnerLimits = field(default_factory=RunnerLimits)
+    confinement: Confinement = field(default_factory=LimitsAlone)
     stopping: threading.Event = field(default_factory=threading.Event)
     command: tuple[str, ...] = RUNNER_COMMAND
     storage_waits_s: tuple[float, ...] = STORAGE_WAITS_S
@@ -155,12 +157,11 @@ class _Watch:
             time.sleep(_TICK_S)
 
     def _run_child(self) -> Result:
-        command = (*self._supervisor.command, str(self._folder.path), *self._limits.runner_arguments())
         kills_before = count_memory_kills()
         try:
-            with Child(command, self._folder.path, self._folder.log, line_bytes=self._limits.line_bytes) as child:
+            with self._start_child() as child:
                 verdict = self._verdict(child)
-                exit_code = child.wait(grace_s=self._limits.grace_s)
+                exit_code = self._supervisor.confinement.exit_code(child.wait(grace_s=self._limits.grace_s))
         finally:
             self._keep_log()
         if isinstance(verdict, ResultLine):
@@ -178,12 +179,28 @@ class _Watch:
         finally:
             self._flush()
 
+    def _start_child(self) -> Child:
+        """Start the runner inside its walls; where these cannot be put up there is no runner without them."""
+        walls, folder = self._supervisor.confinement, self._folder.path
+        place = walls.place(folder)
+        limits = self._limits.runner_arguments(count_processes=walls.counts_processes)
+        command = walls.command((*self._supervisor.command, str(place), *limits), folder)
+        environment = scrubbed_environment(place)
+        try:
+            return Child(command, folder, environment, self._folder.log, line_bytes=self._limits.line_bytes)
+        except OSError as error:
+            raise RunnerCrashed(
+                f"the runner could not be started: {error.strerror}", hint="The worker's log says more."
+            ) from error
+
     def _listen(self, child: Child) -> ResultLine | ErrorLine | None:
         """Relay events until the last word, or until the child ends without one."""
         gone = False
+        usage = UsageWatch(child.pid, self._folder.path, self._limits)
         while True:
             self._check_orders(child)
             self._check_limits()
+            usage.check()
             self._folder.cap_log()
             line = child.next_line(timeout_s=_TICK_S)
             if line is EndOfOutput or (line is None and gone):

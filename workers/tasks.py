@@ -27,7 +27,11 @@ def run_job(context: WorkerContext, message: JobMessage) -> str:
         return "not due"
     settings = context.settings
     lease = context.ledger.claim(
-        message, worker_id=context.worker_id, lease_s=settings.lease_s, most_running=settings.tenant_running
+        message,
+        worker_id=context.worker_id,
+        lease_s=settings.lease_s,
+        sandbox=context.confinement.name,
+        most_running=settings.tenant_running,
     )
     if lease is None:
         return "not due"

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 def beat(context: WorkerContext, *, capacity: int) -> None:
     """Say that this worker lives and how many jobs it takes at once."""
-    context.ledger.beat(context.worker_id, capacity=capacity)
+    context.ledger.beat(context.worker_id, capacity=capacity, sandbox=context.confinement.name)
 
 
 def reap(context: WorkerContext) -> None:

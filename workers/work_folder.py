@@ -103,7 +103,8 @@ class WorkFolder:
 
     def _publish_one(self, artifact: ArtifactRef, ledger: Ledger, blobs: BlobStore) -> ArtifactRef:
         path = self.path / "out" / artifact.name
-        if not _PLAIN_NAME.fullmatch(artifact.name) or path.is_symlink() or not path.is_file():
+        links = path.resolve() != self.path.resolve() / "out" / artifact.name  # `out` itself may have become one
+        if not _PLAIN_NAME.fullmatch(artifact.name) or links or not path.is_file():
             raise RunnerCrashed(f"the runner's result names {artifact.name!r}, which is not a file of its folder out/")
         found = file_digest(path)
         if found != artifact.sha256:

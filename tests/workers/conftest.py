@@ -11,6 +11,7 @@ import pytest
 
 from api_schemas import JobMessage, JobSpec, UploadRequest
 from storage import BlobStore, Ledger
+from workers.confinement import LimitsAlone, find_bubblewrap
 from workers.limits import RunnerLimits
 from workers.supervisor import Supervisor
 
@@ -65,6 +66,22 @@ class Desk:
 
     def bodies(self, job_id: str):
         return [event.body for event in self.ledger.events(job_id).events]
+
+
+@pytest.fixture(scope="session")
+def bubblewrap(tmp_path_factory):
+    """Bubblewrap, where it works."""
+    folder = tmp_path_factory.mktemp("installation")
+    found = find_bubblewrap(folder, folder / "work")
+    if isinstance(found, str):
+        pytest.skip(f"bubblewrap does not work here: {found}")
+    return found
+
+
+@pytest.fixture(params=["limits", "bubblewrap"])
+def walls(request):
+    """Each way in which a runner can be held."""
+    return LimitsAlone() if request.param == "limits" else request.getfixturevalue("bubblewrap")
 
 
 @pytest.fixture

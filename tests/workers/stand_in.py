@@ -175,6 +175,18 @@ def show_environment(workdir):
     result(workdir, 1)
 
 
+def snoop(workdir):
+    """Tell everything that the environments of all processes in sight hold."""
+    found = []
+    for entry in Path("/proc").glob("*/environ"):
+        try:
+            found.append(entry.read_text(errors="replace"))
+        except OSError:
+            continue
+    say("message", code="ENVIRONMENTS", text=json.dumps(found))
+    result(workdir, 1)
+
+
 def holds_output_open(_workdir):
     if os.fork() == 0:
         os.setsid()

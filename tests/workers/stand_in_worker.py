@@ -15,7 +15,8 @@ from workers.context import WorkerContext  # noqa: E402  after the wall is up
 
 behaviour, *arguments = sys.argv[1:]
 real_supervisor = WorkerContext.supervisor
-stand_in = (sys.executable, str(Path(__file__).with_name("stand_in.py")), behaviour)
+# Its text and not its path, which a runner inside bubblewrap could not see.
+stand_in = (sys.executable, "-c", Path(__file__).with_name("stand_in.py").read_text(), behaviour)
 WorkerContext.supervisor = lambda self: dataclasses.replace(real_supervisor(self), command=stand_in)
 sys.argv = ["celery", "-A", "workers.celery_app", "worker", "-P", "threads", "-c", "1", *arguments]
 main()

@@ -29,7 +29,7 @@ class House:
 
     @contextmanager
     def worker(self, behaviour, **settings):
-        environment = os.environ | {"STERNA_DATA_DIR": str(self.folder)} | settings
+        environment = os.environ | {"STERNA_DATA_DIR": str(self.folder), "STERNA_SANDBOX": "off"} | settings
         with (self.folder / "worker.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, str(WORKER), behaviour], env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -142,3 +142,30 @@ def test_sigterm_releases_the_job_and_kills_the_child(house, eventually, is_runn
     job = house.ledger.job(job_id)
     assert (job.state, job.attempt) == ("queued", 2)
     assert not is_running(int(pid_file.read_text()))
+
+
+def test_a_worker_without_the_sandbox_that_is_required_does_not_start(house, tmp_path):
+    job_id = house.submit()
+    house.send(job_id=job_id, attempt=1)
+    with house.worker("succeed", STERNA_SANDBOX="required", PATH=str(tmp_path)) as worker:
+        assert worker.wait(timeout=30) == 3
+    assert "error[SANDBOX_UNAVAILABLE]" in house.log()
+    assert "bwrap is not installed" in house.log()
+    assert house.ledger.job(job_id).state == "queued"
+
+
+def test_a_worker_with_walls_says_so_and_its_secrets_stay_with_it(house, eventually, bubblewrap):
+    assert bubblewrap
+    job_id = house.submit()
+    house.send(job_id=job_id, attempt=1)
+    secret = "database-password-1234"
+    with house.worker("snoop", STERNA_SANDBOX="required", STERNA_SECRET=secret) as worker:
+        environment = Path(f"/proc/{worker.pid}/environ").read_text()
+        eventually(lambda: house.ledger.job(job_id).state in {"succeeded", "failed"}, 30)
+    assert secret in environment
+    job = house.ledger.job(job_id)
+    assert (job.state, job.sandbox) == ("succeeded", "bubblewrap"), job.error
+    told = [event.body.text for event in house.ledger.events(job_id).events if event.body.kind == "message"]
+    assert len(told) == 1
+    assert "PYTHONSAFEPATH" in told[0]  # it did read what it could
+    assert secret not in told[0]

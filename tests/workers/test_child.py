@@ -1,3 +1,4 @@
+import os
 import sys
 import time
 
@@ -16,7 +17,7 @@ for n in range(1000):
 
 def test_a_child_that_nobody_listens_to_is_held_back(tmp_path, eventually):
     said = tmp_path / "said"
-    with Child([sys.executable, "-c", TALKER], tmp_path, tmp_path / "log", line_bytes=LINE_BYTES) as child:
+    with Child([sys.executable, "-c", TALKER], tmp_path, os.environ, tmp_path / "log", line_bytes=LINE_BYTES) as child:
         eventually(lambda: said.exists() and int(said.read_text() or 0) >= 8)
         time.sleep(0.5)
         assert int(said.read_text()) <= 12

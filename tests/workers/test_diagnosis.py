@@ -15,6 +15,7 @@ from workers.diagnosis import Death, count_memory_kills
         (1, 3, "", "RUNNER_CRASHED"),
         (0, 0, "MemoryError", "RUNNER_CRASHED"),
         (-signal.SIGXCPU, 0, "", "TIME_LIMIT"),
+        (-signal.SIGXFSZ, 0, "", "DISK_LIMIT"),
         (-signal.SIGSEGV, 0, "", "RUNNER_CRASHED"),
         (-250, 0, "", "RUNNER_CRASHED"),
     ],

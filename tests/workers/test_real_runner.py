@@ -4,12 +4,12 @@ from sterna.artifact import Artifact
 from workers.supervisor import Supervisor
 
 
-def test_a_real_network_becomes_a_real_artifact(desk, mlp):
+def test_a_real_network_becomes_a_real_artifact(desk, mlp, walls):
     model = desk.upload(mlp.model.read_bytes(), "mlp.pt2")
     data = desk.upload(mlp.data.read_bytes(), "mlp.npz")
     message = desk.submit(model=model, data=data, target_sparsity=0.7, budget={"epochs": 2})
 
-    outcome = Supervisor(desk.ledger, desk.blobs, desk.work_root, 30.0).run(desk.claim(message))
+    outcome = Supervisor(desk.ledger, desk.blobs, desk.work_root, 30.0, confinement=walls).run(desk.claim(message))
 
     job = desk.ledger.job(message.job_id)
     assert outcome == "succeeded", job.error
