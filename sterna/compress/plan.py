@@ -22,6 +22,7 @@ from sterna.errors import DataMismatch, InvalidSpec, ModelDoesNotRun
 from sterna.method import (
     Batch,
     Objective,
+    Rows,
     classification,
     distillation,
     least_values_per_channel,
@@ -61,7 +62,9 @@ def choose_objective(module: nn.Module, data: TrainingData, name: ObjectiveName)
     output = _first_output(module, next(data.held_out.in_order()))
     target = data.train.target
     if name == "auto":
-        name = "distillation" if target is None else "regression" if target.is_floating_point() else "classification"
+        name = (
+            "distillation" if target is None else "regression" if target.dtype.is_floating_point else "classification"
+        )
     if name == "distillation":
         return distillation(logits=output.ndim == 2 and output.shape[1] > 1)
     if target is None:
@@ -126,23 +129,24 @@ def _first_output(module: nn.Module, batch: Batch) -> Tensor:
     return output
 
 
-def _check_classes(target: Tensor, output: Tensor) -> None:
-    if target.is_floating_point() or target.ndim != 1 or output.ndim != 2:
+def _check_classes(target: Rows, output: Tensor) -> None:
+    if target.dtype.is_floating_point or len(target.shape) != 1 or output.ndim != 2:
         raise DataMismatch(
             f"classification needs integer class indices (samples,) and logits (batch, classes); found a target"
             f" {_described(target)} and an output of shape {tuple(output.shape)}",
             hint="Use the objective 'regression' or 'distillation', or give class indices.",
         )
-    if int(target.min()) < 0 or int(target.max()) >= output.shape[1]:
+    indices = target[torch.arange(len(target))]
+    least, most = int(indices.min()), int(indices.max())
+    if least < 0 or most >= output.shape[1]:
         raise DataMismatch(
-            f"class indices run from {int(target.min())} to {int(target.max())}; the network has the classes"
-            f" 0 to {output.shape[1] - 1}",
+            f"class indices run from {least} to {most}; the network has the classes 0 to {output.shape[1] - 1}",
             hint="Number the classes from 0 in the order of the network's logits.",
         )
 
 
-def _check_values(target: Tensor, output: Tensor) -> None:
-    if not target.is_floating_point() or target.shape[1:] != output.shape[1:]:
+def _check_values(target: Rows, output: Tensor) -> None:
+    if not target.dtype.is_floating_point or target.shape[1:] != output.shape[1:]:
         raise DataMismatch(
             f"regression needs a floating-point target shaped {tuple(output.shape[1:])} for each sample, like the"
             f" output; found {_described(target)}",
@@ -150,7 +154,7 @@ def _check_values(target: Tensor, output: Tensor) -> None:
         )
 
 
-def _described(target: Tensor) -> str:
+def _described(target: Rows) -> str:
     return f"{str(target.dtype).removeprefix('torch.')} of shape {tuple(target.shape)}"
 
 

@@ -1,6 +1,7 @@
 """From checked arrays to training and held-out samples; from nothing to synthesised ones.
 
-Held out is what the file names `eval_…`; without it a seeded fifth of the samples.
+Held out is what the file names `eval_…`; without it a seeded fifth of the samples. Arrays stay where they are, mapped
+from the file where they are large; a batch reads its own rows.
 """
 
 from __future__ import annotations
@@ -56,11 +57,10 @@ def load_samples(graph: Graph, data: Data | None, *, seed: int) -> TrainingData:
         )
     held_out = held_out_samples(data.samples)
     order = np.random.default_rng(seed).permutation(data.samples)
-    parts = []
-    for rows in (np.sort(order[held_out:]), np.sort(order[:held_out])):
-        target = None if data.target is None else data.target[rows]
-        parts.append(_samples(graph, {name: array[rows] for name, array in data.inputs.items()}, target))
-    return TrainingData(parts[0], parts[1], synthetic)
+    train, held = (
+        _samples(graph, data.inputs, data.target, np.sort(rows)) for rows in (order[held_out:], order[:held_out])
+    )
+    return TrainingData(train, held, synthetic)
 
 
 def synthesise(graph: Graph, *, seed: int) -> Data:
@@ -77,18 +77,45 @@ def fixed_batch(graph: Graph) -> int | None:
     return next((item.shape[0] for item in graph.inputs if item.shape and item.shape[0] is not None), None)
 
 
-def _samples(graph: Graph, inputs: Arrays, target: NDArray[np.generic] | None) -> Samples:
+class StoredRows:
+    """Some rows of an array, read when they are asked for.
+
+    Args:
+        array: (all rows, …), perhaps mapped and read-only.
+        dtype: of the tensors that it gives.
+        rows: which rows, (samples,); None: all of them.
+    """
+
+    def __init__(self, array: NDArray[np.generic], dtype: torch.dtype, rows: NDArray[np.int64] | None = None) -> None:
+        self.dtype = dtype
+        self._array = array
+        self._rows = rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(samples, …)."""
+        return (len(self), *self._array.shape[1:])
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+        return len(self._array if self._rows is None else self._rows)
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """These samples, copied; (rows, …)."""
+        wanted = rows.numpy() if self._rows is None else self._rows[rows.numpy()]
+        return torch.from_numpy(self._array[wanted]).to(self.dtype)
+
+
+def _samples(
+    graph: Graph, inputs: Arrays, target: NDArray[np.generic] | None, rows: NDArray[np.int64] | None = None
+) -> Samples:
     fixed = fixed_batch(graph)
     return Samples(
-        [_tensor(inputs[item.name], item.dtype) for item in graph.inputs],
-        None if target is None else torch.from_numpy(np.array(target)),
+        [StoredRows(inputs[item.name], DTYPES[item.dtype], rows) for item in graph.inputs],
+        None if target is None else StoredRows(target, _TARGETS[target.dtype.name], rows),
         batch_size=BATCH_SIZE if fixed is None else fixed,
         fixed=fixed is not None,
     )
-
-
-def _tensor(array: NDArray[np.generic], dtype: str) -> Tensor:
-    return torch.from_numpy(np.array(array)).to(DTYPES[dtype])
 
 
 def _synthetic(item: Input, samples: int, generator: np.random.Generator) -> NDArray[np.generic]:
@@ -98,4 +125,5 @@ def _synthetic(item: Input, samples: int, generator: np.random.Generator) -> NDA
     return generator.integers(0, 2, shape)
 
 
+_TARGETS = {"int64": torch.int64, "float32": torch.float32}
 _FLOATING = ("float16", "bfloat16", "float32", "float64")

@@ -24,11 +24,13 @@ from numpy.typing import NDArray
 from sterna.graph.check import quoted
 from sterna.intake.inflate import inflate
 from sterna.intake.limits import Limits, Refusals
+from sterna.intake.mapped import MappedFile, Walk
 
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 _END = struct.Struct("<4s4H2LH")
 _END_LOCATOR_64 = struct.Struct("<4sLQL")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
+_PIECE = 2**22
 _LONGEST_COMMENT = 2**16 - 1
 _HINT = "Make the file again and send it whole."
 
@@ -62,6 +64,7 @@ class Archive:
         allow_deflated: whether compressed members are allowed.
 
     Attributes:
+        file: what is mapped.
         members: by name, in the order of the directory.
     """
 
@@ -70,14 +73,15 @@ class Archive:
     ) -> None:
         self._refusals = refusals
         infos = read_directory(path, limits, refusals)
-        self._file: NDArray[np.uint8] = np.memmap(path, dtype=np.uint8, mode="r")
+        self.file = MappedFile(path)
+        self._bytes = self.file.bytes
         self.members = {info.filename: self._member(info, allow_deflated) for info in infos}
         _check_overlap(self.members.values(), refusals)
 
     def stored(self, name: str) -> NDArray[np.uint8]:
         """The bytes of a stored member, as a read-only slice of the mapped file."""
         member = self._find(name)
-        return self._file[member.start : member.start + member.stored_bytes]
+        return self._bytes[member.start : member.start + member.stored_bytes]
 
     def inflate(self, name: str) -> Iterator[bytes]:
         """The bytes of a deflated member, decompressed in pieces; after the last one they are known to be undamaged."""
@@ -88,7 +92,12 @@ class Archive:
 
     def check_crc(self, name: str) -> None:
         """Raise unless the bytes of a stored member are those that were written."""
-        if zlib.crc32(self.stored(name).data) != self.members[name].crc32:
+        content, crc32, walk = self.stored(name), 0, Walk(self.file)
+        for start in range(0, len(content), _PIECE):
+            piece = content[start : start + _PIECE]
+            crc32 = zlib.crc32(piece.data, crc32)
+            walk.passed(piece)
+        if crc32 != self.members[name].crc32:
             raise self._refusals.corrupt(f"{quoted(name)} is damaged: its CRC-32 differs", hint=_HINT)
 
     def read(self, name: str, max_bytes: int) -> bytes:
@@ -113,7 +122,7 @@ class Archive:
     def _member(self, info: zipfile.ZipInfo, allow_deflated: bool) -> Member:
         self._check_method(info, allow_deflated)
         start = self._data_start(info)
-        if start + info.compress_size > len(self._file):
+        if start + info.compress_size > len(self._bytes):
             raise self._refusals.corrupt(f"{quoted(info.filename)} reaches beyond the end of the file", hint=_HINT)
         deflated = info.compress_type == zipfile.ZIP_DEFLATED
         return Member(start, info.compress_size, info.file_size, info.CRC, deflated)
@@ -134,10 +143,10 @@ class Archive:
     def _data_start(self, info: zipfile.ZipInfo) -> int:
         """Where the bytes begin: after the member's own header, which must be there and agree on the name."""
         end = info.header_offset + _LOCAL_HEADER.size
-        if info.header_offset < 0 or end > len(self._file):
+        if info.header_offset < 0 or end > len(self._bytes):
             raise self._refusals.corrupt(f"{quoted(info.filename)} begins beyond the end of the file", hint=_HINT)
-        magic, *_, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(self._file[info.header_offset : end].tobytes())
-        name = self._file[end : end + name_bytes].tobytes()
+        magic, *_, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(self._bytes[info.header_offset : end].tobytes())
+        name = self._bytes[end : end + name_bytes].tobytes()
         if magic != b"PK\x03\x04" or name != info.orig_filename.encode(_encoding(info)):
             raise self._refusals.unsafe(
                 f"the directory of the archive and the header of {quoted(info.filename)} disagree", hint=_HINT
@@ -153,7 +162,7 @@ def read_directory(path: str | os.PathLike[str], limits: Limits, refusals: Refus
         )
     try:
         with zipfile.ZipFile(path) as archive:
-            infos = [info for info in archive.infolist() if not info.is_dir()]
+            infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
     except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, ValueError, OSError) as error:
         # A directory that lies sends the reader to no place in the file; any other failure is the disk's.
         if isinstance(error, OSError) and error.errno != errno.EINVAL:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from sterna.intake.archive import Archive
 from sterna.intake.finite import pieces_of
+from sterna.intake.mapped import MappedFile, Walk
+from sterna.intake.spool import room_for
 
 
 class StoredArray(Protocol):
@@ -41,9 +43,11 @@ class MappedArray:
 
     Attributes:
         array: a read-only view of the mapped file.
+        file: that file; None where there are no elements.
     """
 
     array: NDArray[Any]
+    file: MappedFile | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -56,8 +60,11 @@ class MappedArray:
         return self.array.dtype
 
     def pieces(self) -> Iterator[NDArray[Any]]:
-        """All elements in the order of the file, as flat views."""
-        return pieces_of(self.array)
+        """All elements in the order of the file, as flat views; each is forgotten some time after the next is taken."""
+        walk = Walk(self.file)
+        for piece in pieces_of(self.array):
+            yield piece
+            walk.passed(piece)
 
     def read(self) -> NDArray[Any]:
         """The view."""
@@ -95,8 +102,8 @@ class DeflatedArray:
             yield np.frombuffer(content[:whole], self.dtype)
 
     def read(self) -> NDArray[Any]:
-        """The whole array, decompressed into memory."""
-        flat = np.empty(prod(self.shape), self.dtype)
+        """The whole array, decompressed: into memory, or where it is large into a file that is mapped."""
+        flat = room_for((prod(self.shape),), self.dtype)
         filled = 0
         for piece in self.pieces():
             flat[filled : filled + len(piece)] = piece

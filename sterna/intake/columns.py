@@ -19,6 +19,7 @@ from sterna.graph import DTYPES
 from sterna.graph.check import quoted
 from sterna.intake.arrays import StoredArray
 from sterna.intake.finite import is_finite, pieces_of
+from sterna.intake.spool import converted
 
 ANY_INTEGER: Final = range(-(2**63), 2**63)
 _WIDEST_FLOAT_BYTES: Final = 8
@@ -51,10 +52,14 @@ class Column:
         self._check(self.stored.pieces())
 
     def read(self) -> NDArray[Any]:
-        """The whole array, checked and converted; a read-only view of the file where nothing was to convert."""
+        """The whole array, checked and converted; a read-only view of the file where nothing was to convert.
+
+        Where there was, and it is large, it lies in a temporary file and not in memory.
+        """
         array = self.stored.read()
         self._check(pieces_of(array))
-        return array if array.dtype == self.dtype else array.astype(self.dtype)
+        as_wanted = array.dtype == self.dtype and array.flags.c_contiguous
+        return array if as_wanted else converted(array, self.dtype)
 
     def _check(self, pieces: Iterable[NDArray[Any]]) -> None:
         for piece in pieces:

@@ -88,7 +88,8 @@ def _find_array(archive: Archive, name: str) -> StoredArray:
     archive.check_crc(name)
     if prod(shape) == 0:
         return MappedArray(np.zeros(shape, dtype))
-    return MappedArray(np.ndarray(shape, dtype, buffer=archive.stored(name).data, offset=start, order=order))
+    array = np.ndarray(shape, dtype, buffer=archive.stored(name).data, offset=start, order=order)
+    return MappedArray(array, archive.file)
 
 
 def _first_bytes(archive: Archive, name: str, member: Member) -> bytes:

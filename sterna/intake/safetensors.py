@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sterna.errors import DataCorrupt, DataTooLarge
 from sterna.graph.check import check_shape, quoted
 from sterna.intake.arrays import MappedArray
 from sterna.intake.json_text import Reader, parse_object
 from sterna.intake.limits import DATA, Limits
+from sterna.intake.mapped import MappedFile
 
 _DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
     "F64": np.dtype("<f8"),
@@ -46,20 +46,21 @@ def read_safetensors(path: str | os.PathLike[str], limits: Limits) -> dict[str, 
     size = Path(path).stat().st_size
     if size < 8:
         raise DataCorrupt("the data is truncated", hint=_HINT)
-    file: NDArray[np.uint8] = np.memmap(path, dtype=np.uint8, mode="r")
-    header_bytes = int.from_bytes(file[:8].tobytes(), "little")
+    file = MappedFile(path)
+    header_bytes = int.from_bytes(file.bytes[:8].tobytes(), "little")
     if header_bytes > min(size - 8, limits.max_json_bytes):
         raise DataCorrupt(f"the header of the data would have {header_bytes} bytes", hint=_HINT)
     if size > limits.max_data_bytes:
         raise DataTooLarge(f"the data has {size} bytes; at most {limits.max_data_bytes} are read")
-    header = parse_object(file[8 : 8 + header_bytes].tobytes(), "the header of the data", DATA)
+    header = parse_object(file.bytes[8 : 8 + header_bytes].tobytes(), "the header of the data", DATA)
     header.pop("__metadata__", None)
     if len(header) > limits.max_arrays:
         raise DataTooLarge(f"the data has {len(header)} arrays; at most {limits.max_arrays} are read")
-    return _arrays(header, file[8 + header_bytes :])
+    return _arrays(header, file, 8 + header_bytes)
 
 
-def _arrays(header: Mapping[str, object], body: NDArray[np.uint8]) -> dict[str, MappedArray]:
+def _arrays(header: Mapping[str, object], file: MappedFile, start: int) -> dict[str, MappedArray]:
+    body = file.bytes[start:]
     arrays: dict[str, MappedArray] = {}
     spans: list[tuple[int, int]] = []
     for name, entry in header.items():
@@ -68,7 +69,7 @@ def _arrays(header: Mapping[str, object], body: NDArray[np.uint8]) -> dict[str, 
         dtype, shape = _type_and_shape(name, entry)
         if end > len(body) or prod(shape) * dtype.itemsize != end - begin:
             raise DataCorrupt(f"array {quoted(name)} of shape {shape} does not fit its bytes", hint=_HINT)
-        arrays[name] = MappedArray(body[begin:end].view(dtype).reshape(shape))
+        arrays[name] = MappedArray(body[begin:end].view(dtype).reshape(shape), file)
     position = 0
     for begin, end in sorted(spans):
         if begin != position:

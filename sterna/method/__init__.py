@@ -1,6 +1,6 @@
 """Ternary weights with exactly the zeros asked for: WDR, the α controller, the run. Pure torch on any module."""
 
-from sterna.method.batches import Batch, Samples
+from sterna.method.batches import Batch, Rows, Samples
 from sterna.method.config import Order, Point, TernariseConfig, TernaryLayer
 from sterna.method.evaluation import agreement, evaluate
 from sterna.method.layers import find_ternary_layers
@@ -14,6 +14,7 @@ __all__ = [
     "Objective",
     "Order",
     "Point",
+    "Rows",
     "Samples",
     "Task",
     "TernariseConfig",

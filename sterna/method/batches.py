@@ -1,12 +1,35 @@
-"""Samples in memory, cut into batches: shuffled for training, in order for evaluation."""
+"""Samples cut into batches: shuffled for training, in order for evaluation.
+
+Samples are rows of tensors, or of whatever else gives the rows that it is asked for as a tensor: data that is larger
+than the memory stays where it is, and only batches are read.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+
+class Rows(Protocol):
+    """Samples along the first axis; tensors are such."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(samples, …)."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the tensors that it gives."""
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+
+    def __getitem__(self, rows: Tensor, /) -> Tensor:
+        """These samples, (rows, …)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +51,13 @@ class Samples:
     """Inputs and, where there are labels, targets of the same samples.
 
     Args:
-        inputs: one tensor for each input of the network, (samples, …).
+        inputs: for each input of the network its samples, (samples, …).
         target: (samples, …) or None.
         batch_size: samples in a batch.
         fixed: the network takes only batches of exactly `batch_size`: a short last batch is filled up with repetitions.
     """
 
-    def __init__(
-        self, inputs: Sequence[Tensor], target: Tensor | None, *, batch_size: int, fixed: bool = False
-    ) -> None:
+    def __init__(self, inputs: Sequence[Rows], target: Rows | None, *, batch_size: int, fixed: bool = False) -> None:
         self.inputs = tuple(inputs)
         self.target = target
         self.size = len(self.inputs[0])
@@ -65,4 +86,4 @@ class Samples:
         if self._fixed and count < self.batch_size:
             rows = rows.repeat(-(-self.batch_size // count))[: self.batch_size]
         target = None if self.target is None else self.target[rows]
-        return Batch(tuple(tensor[rows] for tensor in self.inputs), target, count)
+        return Batch(tuple(samples[rows] for samples in self.inputs), target, count)
