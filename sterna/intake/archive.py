@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -188,11 +189,21 @@ def _directory_bytes(path: Path, refusals: Refusals) -> int:
         directory_bytes = int(record[5])
         locator = position - _END_LOCATOR_64.size
         if locator >= 0 and tail[locator : locator + 4] == b"PK\x06\x07":
-            file.seek(min(_END_LOCATOR_64.unpack_from(tail, locator)[2], size))
-            record_64 = file.read(_END_64.size)
-            if len(record_64) == _END_64.size:
-                return max(directory_bytes % 0xFFFFFFFF, int(_END_64.unpack(record_64)[8]))
+            # The standard library looks right before the locator, whatever place the locator names: so do we, too.
+            named = min(_END_LOCATOR_64.unpack_from(tail, locator)[2], size)
+            before = max(0, size - len(tail) + locator - _END_64.size)
+            found = [length for place in (named, before) if (length := _directory_bytes_64(file, place)) is not None]
+            if found:
+                return max(directory_bytes % 0xFFFFFFFF, *found)
     return directory_bytes
+
+
+def _directory_bytes_64(file: BinaryIO, place: int) -> int | None:
+    file.seek(place)
+    record = file.read(_END_64.size)
+    if len(record) < _END_64.size or record[:4] != b"PK\x06\x06":
+        return None
+    return int(_END_64.unpack(record)[8])
 
 
 def _check_names(names: list[str], refusals: Refusals) -> None:
