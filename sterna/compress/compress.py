@@ -22,6 +22,7 @@ from api_schemas import ArtifactRef, CompressSpec, Metric, ProgressPoint, Result
 from api_schemas.events import EventBody, Message, PhaseChange
 from api_schemas.jobs import Phase
 from sterna.artifact import ArtifactContents, TernaryTensor, write_artifact
+from sterna.compress.bundle import runnable
 from sterna.compress.plan import Plan, check_statistics, choose_objective, plan_steps
 from sterna.compress.report import describe, file_reference, manifest_report
 from sterna.compress.samples import TrainingData, load_samples
@@ -110,7 +111,11 @@ class _Job:
     def validate(self, data_path: Path | None) -> tuple[Network, ModelInspection, TrainingData]:
         """Everything that can be refused before anything runs."""
         self._enter("validating")
-        checked = read_checked(self.model_path, data_path, self.spec.exclude, objective=self.spec.objective)
+        with runnable(self.model_path) as path:
+            return self._check(path, data_path)
+
+    def _check(self, model_path: Path, data_path: Path | None) -> tuple[Network, ModelInspection, TrainingData]:
+        checked = read_checked(model_path, data_path, self.spec.exclude, objective=self.spec.objective)
         network, inspection = checked.network, checked.inspection
         if self.spec.search.alpha is None:
             wanted_zeros(inspection.ternarisable_weights, self.spec.target_sparsity, self.spec.tolerance)

@@ -10,10 +10,10 @@ from sterna.errors import ModelVersionUnsupported, UnsupportedFormat
 from sterna.intake.archive import read_directory
 from sterna.intake.limits import DEFAULT_LIMITS, MODEL, Limits
 
-Format: TypeAlias = Literal["pt2", "onnx"]
+Format: TypeAlias = Literal["pt2", "onnx", "bundle"]
 
 _ONNX_SECOND_KEYS: Final = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42)
-_READ: Final = "a .pt2 and an .onnx of one file"
+_READ: Final = "a .pt2, an .onnx of one file, and a bundle of transformers"
 
 EXPORT_HINT = (
     'Export it: torch.export.save(torch.export.export(model, args, dynamic_shapes=…), "model.pt2"), with torch 2.13.'
@@ -38,6 +38,8 @@ def sniff_format(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) 
     inner = {name.partition("/")[2] for name in names}
     if "archive_format" in inner and any(name.startswith("models/") for name in inner):
         return "pt2"
+    if "config.json" in names and "model.safetensors" in names:
+        return "bundle"
     if "serialized_exported_program.json" in names or "archive_format" in inner:
         raise ModelVersionUnsupported("the .pt2 was written by a torch that is too old", hint=EXPORT_HINT)
     raise UnsupportedFormat(f"the model is {_archive_name(names, inner)}; read are {_READ}", hint=EXPORT_HINT)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from sterna.graph import Network
+from sterna.intake.bundle import Bundle
 from sterna.intake.formats import Format, sniff_format
 from sterna.intake.limits import DEFAULT_LIMITS, Limits
 from sterna.intake.onnx import Onnx
@@ -34,7 +36,10 @@ def open_model(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) ->
         InputError: as `read_model`.
     """
     format_ = sniff_format(path, limits)
-    return format_, Onnx(path, limits) if format_ == "onnx" else Pt2(path, limits)
+    readers: Mapping[Format, Callable[[str | os.PathLike[str], Limits], Model]] = {
+        "pt2": Pt2, "onnx": Onnx, "bundle": Bundle
+    }  # fmt: skip
+    return format_, readers[format_](path, limits)
 
 
 def read_model(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Network:

@@ -1,0 +1,84 @@
+"""Bundles of transformers from their headers alone."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from sterna.errors import InputError, ModelCorrupt, ModelTooLarge, ModelUnsafe, OperatorUnsupported
+from sterna.intake import inspect_model, preflight
+
+CONFIG = {"model_type": "bert", "architectures": ["BertForSequenceClassification"], "id2label": {"0": "a", "1": "b"}}
+WEIGHTS = {
+    "bert.embeddings.word_embeddings.weight": (50, 8), "bert.embeddings.position_embeddings.weight": (16, 8),
+    "bert.encoder.layer.0.output.dense.weight": (8, 8), "bert.encoder.layer.0.output.dense.bias": (8,),
+    "classifier.weight": (2, 8),
+}  # fmt: skip
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    def write(config=CONFIG, weights=None, compression=zipfile.ZIP_STORED):
+        path = tmp_path / "bundle.zip"
+        arrays = {name: np.ones(shape, np.float32) for name, shape in WEIGHTS.items()}
+        with zipfile.ZipFile(path, "w", compression) as archive:
+            archive.writestr("config.json", json.dumps(config))
+            archive.writestr("model.safetensors", save(arrays) if weights is None else weights)
+        return path
+
+    return write
+
+
+def test_a_bundle_is_told_from_its_headers(bundle):
+    found = inspect_model(bundle())
+    assert (found.format, found.parameters) == ("bundle", 400 + 128 + 64 + 8 + 16)
+    assert [item.name for item in found.inputs] == ["input_ids", "attention_mask"]
+    assert {layer.name: (layer.kind, layer.ternarisable) for layer in found.layers} == {
+        "bert.embeddings.word_embeddings.weight": ("embedding", True),
+        "bert.embeddings.position_embeddings.weight": ("position", False),
+        "bert.encoder.layer.0.output.dense.weight": ("linear", True),
+        "classifier.weight": ("linear", True),
+    }
+    assert preflight(bundle(), None) == found
+
+
+def test_data_is_checked_against_inputs_and_classes(bundle, tmp_path):
+    ids = np.ones((6, 5), np.int64)
+    np.savez(tmp_path / "data.npz", input_ids=ids, attention_mask=ids, target=np.full(6, 2))
+    with pytest.raises(InputError, match="class index 2"):
+        preflight(bundle(), tmp_path / "data.npz")
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"auto_map": {"AutoModel": "evil--modeling.Evil"}}, ModelUnsafe),
+        ({"text_config": {"auto_map": {}}}, ModelUnsafe),
+        ({"custom_pipelines": {}}, ModelUnsafe),
+        ({"quantization_config": {"quant_method": "x"}}, ModelUnsafe),
+        ({"attn_implementation": "someone/kernel"}, ModelUnsafe),
+        ({"_attn_implementation": "someone/kernel"}, ModelUnsafe),
+        ({"architectures": ["EvilPipeline"]}, OperatorUnsupported),
+        ({"architectures": []}, OperatorUnsupported),
+        ({"model_type": 3}, ModelCorrupt),
+        ({"num_hidden_layers": 10**6}, ModelTooLarge),
+        ({"vocab_size": 10**12}, ModelTooLarge),
+        ({"deep": [[[[[[[[[[1]]]]]]]]]]}, ModelTooLarge),
+    ],
+)
+def test_configurations_that_ask_for_more_than_sizes_are_refused(bundle, change, error):
+    with pytest.raises(error):
+        preflight(bundle(CONFIG | change), None)
+
+
+@pytest.mark.parametrize("weights", [b"", b"\xff" * 8, b"\x02\0\0\0\0\0\0\0[]", b"\x80\x04pickle..."])
+def test_weights_that_are_none_are_refused(bundle, weights):
+    with pytest.raises(ModelCorrupt):
+        preflight(bundle(weights=weights), None)
+
+
+def test_compressed_bundles_are_refused(bundle):
+    with pytest.raises(InputError):
+        preflight(bundle(compression=zipfile.ZIP_DEFLATED), None)
