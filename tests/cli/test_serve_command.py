@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +11,9 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from sterna.artifact import Artifact
 from sterna.cli.serve_command import LOG_BYTES, STOP_S
@@ -158,9 +159,14 @@ def run_lines(lines, folder, url):
 
 
 @pytest.fixture
-def own_files(tmp_path, mlp):
-    shutil.copy(mlp.model, tmp_path / "model.pt2")
-    shutil.copy(mlp.data, tmp_path / "data.npz")
+def own_files(tmp_path):
+    """A model of a thousand weights, so that nine hundred can be zero, and its data."""
+    network = torch.nn.Sequential(torch.nn.Linear(16, 40), torch.nn.ReLU(), torch.nn.Linear(40, 9))
+    batch = ({0: torch.export.Dim("batch")},)
+    exported = torch.export.export(network, (torch.zeros(3, 16),), dynamic_shapes=batch)
+    torch.export.save(exported, tmp_path / "model.pt2")
+    inputs = np.random.default_rng(0).standard_normal((40, 16), dtype=np.float32)
+    np.savez(tmp_path / "data.npz", input=inputs, target=np.arange(40) % 9)
     return tmp_path
 
 
