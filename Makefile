@@ -5,7 +5,7 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test serve check format bench bench-method bench-api fuzz-api openapi lock clean
+.PHONY: demo test serve check format bench bench-artifact bench-method bench-api fuzz-api openapi lock clean
 
 demo: $(READY) ## train a real network, send it to a service, get it back ternary
 	$(BIN)/python -m examples.demo
@@ -28,6 +28,9 @@ format: $(READY) ## put the code into its format
 
 bench: $(READY) ## sizes and speeds of the codecs
 	$(BIN)/python -m bench.artifact_codecs
+
+bench-artifact: $(READY) ## sizes, speeds and latencies of artifacts and exports; writes docs/bench-artifact.md
+	$(BIN)/python -m bench.artifact
 
 bench-method: $(READY) ## every method on four networks, within an hour; writes docs/bench-method.md
 	$(BIN)/python -m bench.method.datasets

@@ -11,7 +11,6 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationInfo,
-    field_validator,
     model_validator,
 )
 
@@ -65,10 +64,7 @@ class Acceptance(Wire):
 
 
 class CompressOptions(Wire):
-    """How to compress, but for the target.
-
-    The contract names more than this version does: exports but `safetensors` are refused.
-    """
+    """How to compress, but for the target."""
 
     tolerance: float = Field(default=0.0005, ge=0, lt=0.5)
     granularity: Annotated[Literal["global", "layer"], OrNewer()] = "global"
@@ -80,14 +76,6 @@ class CompressOptions(Wire):
     acceptance: Acceptance = Acceptance()
     exports: tuple[Export, ...] = Field(default=(), max_length=4)
     seed: int = Field(default=0, ge=0, lt=2**32)
-
-    @field_validator("exports")
-    @classmethod
-    def _exports_exist(cls, exports: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        missing = sorted(set(exports) - {"safetensors"})
-        if missing and not is_answer(info):
-            raise ValueError(f"exports {missing} are not in this version; 'safetensors' is")
-        return exports
 
 
 class CompressSpec(CompressOptions):
@@ -171,6 +159,15 @@ class LayerReport(Finite):
     scale_shape: tuple[int, ...]
 
 
+class Measured(Finite):
+    """The held-out metric of one file, measured in the runtime that the file is for."""
+
+    name: Annotated[Literal["accuracy", "mse", "agreement"], OrNewer()]
+    value: float
+    runtime: str
+    version: str
+
+
 class ArtifactRef(BaseModel):
     """One file to download."""
 
@@ -179,6 +176,7 @@ class ArtifactRef(BaseModel):
     bytes: int
     media_type: str
     url: str | None = None
+    measured: Measured | None = None
 
 
 class Result(Finite):

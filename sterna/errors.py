@@ -24,12 +24,14 @@
     │   ├── UploadDigestMismatch     the parts that arrived are not the file that was promised
     │   ├── ArtifactCorrupt          truncated, overlapping, lying counts
     │   ├── ArtifactDigestMismatch   bytes are not those that were written
-    │   └── ArtifactVersionUnsupported  written by a newer format
+    │   ├── ArtifactVersionUnsupported  written by a newer format
+    │   └── ExportUnsupported        the network says what the format of an export cannot
     ├── JobError                   the work failed                                 exit 3
     │   ├── TrainingDiverged         the loss became NaN or infinite
     │   ├── TargetUnreachable        no network with that sparsity exists within the tolerance
     │   ├── OutOfMemory, TimeLimit, DiskLimit, RunnerCrashed, AttemptsExhausted
     │   ├── StorageUnavailable       the files of the job cannot be stored or fetched
+    │   ├── ExtraMissing             a package that this work needs is not installed
     │   └── Cancelled                somebody asked for it
     ├── AcceptanceMissed           the result is worse than `acceptance` allows    exit 4
     ├── WaitTimeout                the client's patience ended, the job goes on    exit 5
@@ -192,6 +194,12 @@ class ArtifactVersionUnsupported(InputError):
     code = "ARTIFACT_VERSION_UNSUPPORTED"
 
 
+class ExportUnsupported(InputError):
+    """The network cannot be written in the format asked for."""
+
+    code = "EXPORT_UNSUPPORTED"
+
+
 class JobError(SternaError):
     """The work could not be finished."""
 
@@ -244,6 +252,12 @@ class StorageUnavailable(JobError):
     """The blob store or the worker's disk is away or full."""
 
     code = "STORAGE_UNAVAILABLE"
+
+
+class ExtraMissing(JobError):
+    """A package that an extra of Sterna brings is not installed here."""
+
+    code = "EXTRA_MISSING"
 
 
 class Cancelled(JobError):

@@ -13,8 +13,9 @@ from sterna.artifact.entropy import entropy_bits_per_weight
 from sterna.artifact.listing import LayerEntry, Listing
 from sterna.artifact.manifest import Manifest
 from sterna.artifact.reader import Artifact, is_artifact
+from sterna.artifact.report import replace_report
 from sterna.artifact.ternary import TernaryTensor
-from sterna.artifact.unpack import unpack_artifact
+from sterna.artifact.unpack import read_unpacked, unpack_artifact
 from sterna.artifact.writer import ArtifactSummary, write_artifact
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "TernaryTensor",
     "entropy_bits_per_weight",
     "is_artifact",
+    "read_unpacked",
+    "replace_report",
     "unpack_artifact",
     "write_artifact",
 ]

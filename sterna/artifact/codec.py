@@ -10,8 +10,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TypeAlias
 
 import numpy as np
@@ -75,7 +77,7 @@ class EncodedCodes:
 
     codec: int
     chunks: tuple[Chunk, ...]
-    payload: bytes
+    payload: bytes | memoryview
 
 
 def encode_smallest(codes: NDArray[np.int8], chunk_weights: int = CHUNK_WEIGHTS) -> EncodedCodes:
@@ -95,21 +97,40 @@ def encode(codes: NDArray[np.int8], codec: int, chunk_weights: int = CHUNK_WEIGH
     return EncodedCodes(codec, chunks, b"".join(encoded))
 
 
-def decode(
-    codec: int, chunks: Sequence[Chunk], payload: memoryview, weights: int, chunk_weights: int
-) -> NDArray[np.int8]:
-    """Decode `weights` codes, chunk by chunk.
+def decode(stored: EncodedCodes, weights: int, chunk_weights: int, *, threads: int = 1) -> NDArray[np.int8]:
+    """Decode `weights` codes, chunk by chunk; `threads` chunks at a time, with the same result.
 
     Raises:
-        ChunkError: a chunk is not what its counts say; the message names it.
+        ChunkError: a chunk is not what its counts say; the message names the first such chunk.
     """
     codes = np.empty(weights, np.int8)
-    begin = 0
-    for index, chunk in enumerate(chunks):
+    chunks = stored.chunks
+    payload = memoryview(stored.payload)
+    begins = accumulate((chunk.size_bytes for chunk in chunks), initial=0)
+
+    def fill(index: int, begin: int) -> None:
         part = codes[index * chunk_weights : (index + 1) * chunk_weights]
-        try:
-            part[:] = CODECS[codec].decode(payload[begin : begin + chunk.size_bytes], part.size, chunk.zeros)
-        except ChunkError as error:
-            raise ChunkError(f"chunk {index}: {error}") from None
-        begin += chunk.size_bytes
+        piece = payload[begin : begin + chunks[index].size_bytes]
+        part[:] = decode_chunk(stored.codec, index, chunks[index], piece, part.size)
+
+    if threads == 1 or len(chunks) == 1:
+        for index, begin in zip(range(len(chunks)), begins, strict=False):
+            fill(index, begin)
+    else:
+        # numpy and zlib let go of the interpreter while they work on a chunk.
+        with ThreadPoolExecutor(min(threads, len(chunks))) as pool:
+            for _ in pool.map(fill, range(len(chunks)), begins):
+                pass
     return codes
+
+
+def decode_chunk(codec: int, index: int, chunk: Chunk, piece: bytes | memoryview, weights: int) -> NDArray[np.int8]:
+    """Decode the `weights` codes of the chunk with this index alone.
+
+    Raises:
+        ChunkError: it is not what its counts say; the message names it.
+    """
+    try:
+        return CODECS[codec].decode(piece, weights, chunk.zeros)
+    except ChunkError as error:
+        raise ChunkError(f"chunk {index}: {error}") from None

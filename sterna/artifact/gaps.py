@@ -16,6 +16,8 @@ from sterna.artifact.deflate import deflate_symbols, inflate_at_most
 from sterna.artifact.signs import pack_signs, split_signs
 
 _ESCAPE = 255
+_AT_ONCE = 2**18
+"""Symbols that are turned into positions at once: those take 16 times the memory of the symbols."""
 
 
 def encode_gaps(codes: NDArray[np.int8]) -> bytes:
@@ -39,14 +41,30 @@ def decode_gaps(payload: bytes | memoryview, weights: int, zeros: int) -> NDArra
     symbols = np.frombuffer(inflate_at_most(stream, nonzeros + zeros // _ESCAPE), np.uint8)
     if symbols.size and symbols[-1] == _ESCAPE:
         raise ChunkError("zeros after the last code that is not 0 are written out")
+    found = symbols.size - int(np.count_nonzero(symbols == _ESCAPE))
+    if found != nonzeros:
+        raise ChunkError(f"{weights - found} zeros found, {zeros} declared")
+    codes = np.zeros(weights, np.int8)
+    end = done = 0  # behind the last code so far, and how many are not 0
+    for begin in range(0, symbols.size, _AT_ONCE):
+        positions, end = _positions(symbols[begin : begin + _AT_ONCE], end)
+        if positions.size and positions[-1] >= weights:
+            raise ChunkError(f"a code at {int(positions[-1])} of {weights}")
+        codes[positions] = _signed(signs, done, positions.size)
+        done += positions.size
+    return codes
+
+
+def _positions(symbols: NDArray[np.uint8], start: int) -> tuple[NDArray[np.intp], int]:
+    """Where the codes that are not 0 lie that these symbols lead to from `start`, and where the symbols end."""
     # A gap below 255 leads past its zeros and its code, 255 past 255 zeros and no code.
     ends = np.cumsum(np.minimum(symbols.astype(np.uint16) + 1, _ESCAPE), dtype=np.intp)
-    positions = ends[symbols != _ESCAPE] - 1
-    if positions.size != nonzeros:
-        raise ChunkError(f"{weights - positions.size} zeros found, {zeros} declared")
-    if nonzeros and positions[-1] >= weights:
-        raise ChunkError(f"a code at {int(positions[-1])} of {weights}")
-    codes = np.zeros(weights, np.int8)
-    negative = np.unpackbits(signs, count=nonzeros, bitorder="little")
-    codes[positions] = 1 - 2 * negative.view(np.int8)
-    return codes
+    ends += start
+    return ends[symbols != _ESCAPE] - 1, int(ends[-1])
+
+
+def _signed(signs: NDArray[np.uint8], first: int, count: int) -> NDArray[np.int8]:
+    """+1 or −1 for `count` sign bits from bit `first` on."""
+    skip = first % 8
+    bits = np.unpackbits(signs[first // 8 :], count=skip + count, bitorder="little")[skip:]
+    return 1 - 2 * bits.view(np.int8)

@@ -22,6 +22,9 @@ from sterna.artifact.chunk_error import ChunkError
 from sterna.artifact.deflate import deflate_symbols, inflate
 from sterna.artifact.signs import pack_signs, split_signs
 
+_AT_ONCE = 2**16
+"""Mask bytes that are expanded at once: what that takes stays in the cache, and small beside the codes."""
+
 
 def encode_mask(codes: NDArray[np.int8]) -> bytes:
     """Encode codes [w] of {−1, 0, 1}."""
@@ -50,16 +53,24 @@ def decode_mask(payload: bytes | memoryview, weights: int, zeros: int) -> NDArra
 
 def _expand(mask: NDArray[np.uint8], ones: NDArray[np.uint8], signs: NDArray[np.uint8]) -> NDArray[np.int8]:
     """Give 8 codes for each mask byte. mask [m], ones [m]: its number of ones, signs [⌈Σ ones / 8⌉] → [8·m]."""
-    first = np.cumsum(ones, dtype=np.intp)  # [m] bit at which the signs of the byte begin
-    first -= ones
     pairs = np.zeros(signs.size + 1, np.uint16)  # each sign byte with the next: any 8 bits lie within one pair
     pairs[:-1] = signs
     pairs[:-2] |= pairs[1:-1] << 8
-    window = pairs.take(first >> 3)
-    window >>= (first & 7).astype(np.uint16)
-    window &= 0xFF
-    window |= mask.astype(np.uint16) << 8
-    return _table().take(window).view(np.int8)
+    table = _table()
+    codes = np.empty(mask.size, np.uint64)
+    bit = 0
+    for begin in range(0, mask.size, _AT_ONCE):
+        part = slice(begin, begin + _AT_ONCE)
+        first = np.cumsum(ones[part], dtype=np.intp)  # bit at which the signs of the next byte begin
+        first += bit
+        bit = int(first[-1])
+        first -= ones[part]
+        window = pairs.take(first >> 3)
+        window >>= (first & 7).astype(np.uint16)
+        window &= 0xFF
+        window |= mask[part].astype(np.uint16) << 8
+        table.take(window, out=codes[part], mode="clip")  # every window is in the table: clip spares a copy
+    return codes.view(np.int8)
 
 
 @cache

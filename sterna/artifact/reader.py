@@ -10,7 +10,7 @@ import hashlib
 import mmap
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from sterna.artifact.agreement import check_graph_tensors, check_stored
 from sterna.artifact.chunk_error import ChunkError
-from sterna.artifact.codec import decode
+from sterna.artifact.codec import EncodedCodes, decode, decode_chunk
 from sterna.artifact.container import Header, read_header
 from sterna.artifact.deflate import inflate
 from sterna.artifact.json_text import from_text, short
 from sterna.artifact.listing import LayerEntry, Listing, layer_entry
-from sterna.artifact.manifest import Manifest, manifest_from_text
+from sterna.artifact.manifest import Manifest, TernaryEntry, manifest_from_text
 from sterna.artifact.names import GRAPH, MANIFEST, MANIFEST_SHA256, codes_name, scale_name
 from sterna.artifact.ternary import TernaryTensor
 from sterna.errors import (
@@ -129,25 +129,51 @@ class Artifact:
         return self.listing.entropy_bits_per_weight
 
     @property
+    def metadata_bytes(self) -> int:
+        """Length of the manifest and of the stored graph; what else is overhead is the header of safetensors."""
+        return len(self._header.metadata[MANIFEST]) + self._header.tensors[GRAPH].size_bytes
+
+    @property
     def report(self) -> Mapping[str, Any]:
         """What the maker tells: target sparsity, alpha, metrics, … Not checked."""
         return self.manifest.report
 
-    def codes(self, name: str) -> NDArray[np.int8]:
+    def codes(self, name: str, *, threads: int = 1) -> NDArray[np.int8]:
         """Decode the codes of a ternary weight: int8 of {−1, 0, 1} in the shape of the weight.
+
+        Args:
+            name: original name.
+            threads: how many chunks are decoded side by side; the result is the same.
 
         Raises:
             ArtifactCorrupt, ArtifactDigestMismatch: the stored codes are not what the manifest says.
             NotFound: no ternary weight of that name.
         """
-        self._check_ternary(name)
-        entry = self.manifest.ternary[name]
-        payload = self._checked(codes_name(name), entry.codes_crc32)
+        entry, payload = self._packed(name)
+        stored = EncodedCodes(entry.codec, entry.chunks, payload)
         try:
-            codes = decode(entry.codec, entry.chunks, payload, entry.weights, self.manifest.chunk_weights)
+            codes = decode(stored, entry.weights, self.manifest.chunk_weights, threads=threads)
         except ChunkError as error:
             raise ArtifactCorrupt(f"the codes of {short(name)}: {error}", hint=_FETCH_AGAIN) from None
         return codes.reshape(entry.shape)
+
+    def chunks(self, name: str) -> Iterator[NDArray[np.int8]]:
+        """Decode the codes of a ternary weight lazily, a chunk at a time, in row-major order.
+
+        Each chunk is an int8 array of at most `manifest.chunk_weights` codes; nothing else of the weight is in memory.
+        Raises as `codes`, where the fault is met.
+        """
+        entry, payload = self._packed(name)
+        begin = 0
+        for index, chunk in enumerate(entry.chunks):
+            weights = min(self.manifest.chunk_weights, entry.weights - index * self.manifest.chunk_weights)
+            piece = payload[begin : begin + chunk.size_bytes]
+            begin += chunk.size_bytes
+            try:
+                codes = decode_chunk(entry.codec, index, chunk, piece, weights)
+            except ChunkError as error:
+                raise ArtifactCorrupt(f"the codes of {short(name)}: {error}", hint=_FETCH_AGAIN) from None
+            yield codes
 
     def scale(self, name: str) -> NDArray[np.float32]:
         """Give the scale of a ternary weight: float32 that broadcasts against it, a copy.
@@ -207,6 +233,12 @@ class Artifact:
             raise ArtifactCorrupt(f"the graph: {error}", hint=_FETCH_AGAIN) from None
         except OperatorUnsupported as error:
             raise ArtifactVersionUnsupported(f"the graph: {error}", hint="Install a newer version of Sterna.") from None
+
+    def _packed(self, name: str) -> tuple[TernaryEntry, memoryview]:
+        """What the manifest says of a ternary weight, and its stored codes, of which the CRC-32 is checked."""
+        self._check_ternary(name)
+        entry = self.manifest.ternary[name]
+        return entry, self._checked(codes_name(name), entry.codes_crc32)
 
     def _check_ternary(self, name: str) -> None:
         if name not in self.manifest.ternary:

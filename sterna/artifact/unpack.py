@@ -5,8 +5,12 @@ from __future__ import annotations
 from functools import partial
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
-from sterna.artifact.container import OutgoingTensor, arrange, write_container
+import numpy as np
+from numpy.typing import NDArray
+
+from sterna.artifact.container import OutgoingTensor, arrange, read_header, write_container
 from sterna.artifact.element_types import BY_TORCH_NAME, ELEMENT_TYPES
 from sterna.artifact.reader import Artifact
 
@@ -24,6 +28,21 @@ def unpack_artifact(path: str | PathLike[str], out_path: str | PathLike[str]) ->
         tensors = [_dense_tensor(artifact, name) for name in artifact.graph.tensors]
         # `format` is what loaders of models on top of safetensors ask for.
         write_container(Path(out_path), arrange(tensors), {"format": "pt"})
+
+
+def read_unpacked(path: str | PathLike[str]) -> dict[str, NDArray[Any]]:
+    """Read what `unpack_artifact` wrote: arrays by original name; bfloat16 as the uint16 of its bit patterns.
+
+    Raises:
+        ArtifactCorrupt: no safetensors file, or one that contradicts itself.
+    """
+    data = memoryview(Path(path).read_bytes())
+    header = read_header(data)
+    body = data[header.data_start :]
+    return {
+        name: np.frombuffer(body[stored.begin : stored.end], stored.element_type.numpy).reshape(stored.shape)
+        for name, stored in header.tensors.items()
+    }
 
 
 def _dense_tensor(artifact: Artifact, name: str) -> OutgoingTensor:

@@ -113,7 +113,7 @@ def _outgoing(
     return tensors
 
 
-def _bytes_tensor(name: str, data: bytes) -> OutgoingTensor:
+def _bytes_tensor(name: str, data: bytes | memoryview) -> OutgoingTensor:
     return _array_tensor(name, ELEMENT_TYPES["U8"], np.frombuffer(data, np.uint8))
 
 

@@ -65,7 +65,7 @@ def compress_to(output: Path, model: Path, data: Path | None, spec: CompressSpec
         ) from None
     place = _Place.chosen(output)
     with place.scratch() as scratch, JobProgress() as progress:
-        place.check(spec)
+        place.check(spec, model)
         result = compress(model, data, spec, scratch, on_event=progress.on_event, control=lambda: "continue")
         placed = tuple(place.move(artifact, scratch) for artifact in result.artifacts)
     return result.model_copy(update={"artifacts": placed})
@@ -108,10 +108,15 @@ class _Place:
         with made as name:
             yield Path(name)
 
-    def check(self, spec: CompressSpec) -> None:
-        """Refuse names that cannot be given to the results."""
+    def check(self, spec: CompressSpec, model: Path) -> None:
+        """Refuse names that cannot be given to the results, among them that of the model itself."""
         for name in (f"model{ARTIFACT_SUFFIX}", *(f"model.{export}" for export in spec.exports)):
             target = self._target(name)
+            if target.exists() and target.samefile(model):
+                raise InvalidSpec(
+                    f"{target} is the model itself, and a result would take its place",
+                    hint="Choose another place with -o; nothing was trained.",
+                )
             if target.exists() and not target.is_file():
                 raise InvalidSpec(
                     f"{target} is no regular file, and a result would take its place",

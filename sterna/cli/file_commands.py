@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +12,10 @@ from rich.text import Text
 
 from api_schemas import Inspection
 from sterna.artifact import Artifact, is_artifact, unpack_artifact
+from sterna.artifact.codec import CODECS
 from sterna.cli.arguments import AnyFile, ArtifactFile, AsJson
 from sterna.cli.output import new_table, print_json, shape_text, stdout_console
+from sterna.graph import DTYPES
 from sterna.intake import inspect_model
 
 
@@ -63,7 +66,11 @@ def unpack_command(
 
 
 def describe_artifact(artifact: Artifact) -> dict[str, Any]:
-    """What an artifact says of itself, as one JSON object; `report` is its maker's and not checked."""
+    """What an artifact says of itself, as one JSON object; `report` is its maker's and not checked.
+
+    `dense_bytes` is what its tensors take in the network's own types, `ratio` how many times smaller the file is.
+    """
+    dense_bytes = sum(prod(info.shape) * DTYPES[info.dtype].itemsize for info in artifact.graph.tensors.values())
     return {
         "format": "sterna",
         "bytes": artifact.listing.file_bytes,
@@ -72,9 +79,22 @@ def describe_artifact(artifact: Artifact) -> dict[str, Any]:
         "sparsity": artifact.sparsity,
         "bits_per_weight": artifact.bits_per_weight,
         "entropy_bits_per_weight": artifact.entropy_bits_per_weight,
+        "dense_bytes": dense_bytes,
+        "ratio": dense_bytes / artifact.listing.file_bytes,
+        "bytes_of": {
+            "codes": artifact.listing.payload_bytes,
+            "scales": artifact.listing.scale_bytes,
+            "other_tensors": artifact.listing.dense_bytes,
+            "header_manifest_graph": artifact.listing.overhead_bytes,
+        },
         "inputs": [asdict(one) for one in artifact.graph.inputs],
         "layers": [
-            asdict(layer) | {"sparsity": layer.sparsity, "bits_per_weight": layer.bits_per_weight}
+            asdict(layer)
+            | {
+                "codec_name": CODECS[layer.codec].name,
+                "sparsity": layer.sparsity,
+                "bits_per_weight": layer.bits_per_weight,
+            }
             for layer in artifact.layers
         ],
         "report": dict(artifact.report),
@@ -98,14 +118,20 @@ def _print_model(inspection: Inspection) -> None:
 def _print_artifact(described: dict[str, Any]) -> None:
     console = stdout_console()
     columns = ("layer", "shape", "weights", "zeros", "codec", "bits/weight")
-    table = new_table(columns, left=("layer", "shape"))
+    table = new_table(columns, left=("layer", "shape", "codec"))
     for layer in described["layers"]:
         shape, weights = shape_text(layer["shape"]), f"{layer['weights']:,}"
         zeros, bits = f"{layer['sparsity']:.4%}", f"{layer['bits_per_weight']:.3f}"
-        table.add_row(Text(layer["name"]), shape, weights, zeros, str(layer["codec"]), bits)
+        table.add_row(Text(layer["name"]), shape, weights, zeros, layer["codec_name"], bits)
     console.print(table)
     console.print(
         f"{described['zeros']:,} of {described['weights']:,} weights are zero ({described['sparsity']:.4%}); "
         f"{described['bits_per_weight']:.3f} bits a weight (entropy {described['entropy_bits_per_weight']:.3f}); "
-        f"{described['bytes']:,} bytes in all"
+        f"{described['bytes']:,} bytes in all, {described['ratio']:.1f}× smaller than the {described['dense_bytes']:,}"
+        " of the dense tensors"
     )
+    metric = described["report"].get("metric")
+    if isinstance(metric, dict) and metric.keys() >= {"name", "baseline", "ternary"}:
+        console.print(
+            Text(f"{metric['name']} {metric['baseline']} before, {metric['ternary']} after, as its maker says")
+        )

@@ -1,8 +1,8 @@
 """Builds the command line from its commands, and is the one place where an error becomes words and an exit code.
 
 Results go to standard output, everything else (progress, tables of running work, errors) to standard error, so that
-`sterna … --json | jq` always works. Exit codes: 0 ok, 2 usage, 3 job failed, 4 acceptance missed, 5 time-out,
-6 auth or quota, 7 bad model, data or artifact; 130 after Ctrl-C.
+`sterna … --json | jq` always works. Exit codes: 0 ok, 1 different (diff), 2 usage, 3 job failed, 4 acceptance missed,
+5 time-out, 6 auth or quota, 7 bad model, data or artifact; 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ import typer
 
 import sterna
 from sterna.cli.compress_command import compress_command
+from sterna.cli.diff_command import diff_command
+from sterna.cli.export_command import export_command
 from sterna.cli.file_commands import inspect_command, unpack_command, verify_command
 from sterna.cli.keys_command import app as keys_app
 from sterna.cli.output import print_error
+from sterna.cli.run_command import run_command
 from sterna.cli.serve_command import serve_command
 from sterna.cli.service_commands import (
     cancel_command,
@@ -43,8 +46,8 @@ _FILES = "Files on this machine"
 app = typer.Typer(
     name="sterna",
     help="Make trained networks ternary, with exactly the share of zeros that you ask for.",
-    epilog="Exit codes: 0 ok · 2 usage · 3 job failed · 4 acceptance missed · 5 time-out · 6 auth or quota · "
-    "7 bad model, data or artifact.",
+    epilog="Exit codes: 0 ok · 1 different (diff) · 2 usage · 3 job failed · 4 acceptance missed · 5 time-out ·"
+    " 6 auth or quota · 7 bad model, data or artifact.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -53,6 +56,9 @@ app.command("compress", rich_help_panel=_FILES)(compress_command)
 app.command("inspect", rich_help_panel=_FILES)(inspect_command)
 app.command("verify", rich_help_panel=_FILES)(verify_command)
 app.command("unpack", rich_help_panel=_FILES)(unpack_command)
+app.command("export", rich_help_panel=_FILES)(export_command)
+app.command("run", rich_help_panel=_FILES)(run_command)
+app.command("diff", rich_help_panel=_FILES)(diff_command)
 app.command("serve", rich_help_panel=_SERVICE)(serve_command)
 app.add_typer(keys_app, name="keys", rich_help_panel=_SERVICE)
 app.command("submit", rich_help_panel=_SERVICE)(submit_command)

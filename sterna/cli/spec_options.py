@@ -57,7 +57,9 @@ class SpecFlags:
     ] = "best_effort"
     export: Annotated[
         list[str],
-        _flag("--export", text="A further format to write: safetensors. Repeatable.", metavar="FORMAT"),
+        _flag(
+            "--export", text="A further format to write: onnx, gguf, safetensors, pt2. Repeatable.", metavar="FORMAT"
+        ),
     ] = field(default_factory=list)
     seed: Annotated[int, _flag("--seed", text="Same seed, files and machine: same result.")] = 0
 

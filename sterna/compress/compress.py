@@ -18,16 +18,24 @@ from typing import Literal
 import torch
 from torch import nn
 
-from api_schemas import ArtifactRef, CompressSpec, Metric, ProgressPoint, Result
+from api_schemas import ArtifactRef, CompressSpec, Measured, Metric, ProgressPoint, Result
 from api_schemas.events import EventBody, Message, PhaseChange
 from api_schemas.jobs import Phase
-from sterna.artifact import ArtifactContents, TernaryTensor, write_artifact
+from sterna.artifact import Artifact, ArtifactContents, TernaryTensor, replace_report, write_artifact
 from sterna.compress.bundle import runnable
+from sterna.compress.exports import Exporter
 from sterna.compress.plan import Plan, check_statistics, choose_objective, plan_steps
 from sterna.compress.report import describe, file_reference, manifest_report
 from sterna.compress.samples import TrainingData, load_samples
-from sterna.errors import AcceptanceMissed, Cancelled, ModelDoesNotRun, TrainingDiverged
-from sterna.export import EXPORTS
+from sterna.errors import (
+    AcceptanceMissed,
+    Cancelled,
+    ExportUnsupported,
+    ModelDoesNotRun,
+    ModelTooLarge,
+    TrainingDiverged,
+)
+from sterna.export import check_exports
 from sterna.graph import Network
 from sterna.intake import ModelInspection, read_checked
 from sterna.method import (
@@ -117,6 +125,7 @@ class _Job:
     def _check(self, model_path: Path, data_path: Path | None) -> tuple[Network, ModelInspection, TrainingData]:
         checked = read_checked(model_path, data_path, self.spec.exclude, objective=self.spec.objective)
         network, inspection = checked.network, checked.inspection
+        check_exports(self.spec.exports, network.graph)
         if self.spec.search.alpha is None:
             wanted_zeros(inspection.ternarisable_weights, self.spec.target_sparsity, self.spec.tolerance)
         if checked.data is None:
@@ -235,7 +244,10 @@ class _Job:
             drop=plan.objective.drop(baseline, ternary),
         )
         self._judge(metric)
-        files = [file_reference(self.artifact_path, ARTIFACT_MEDIA_TYPE), *self._export()]
+        self._tell_metric(metric)
+        measured = Measured(name=metric.name, value=ternary, runtime="torch", version=str(torch.__version__))
+        files = [file_reference(self.artifact_path, ARTIFACT_MEDIA_TYPE, measured)]
+        files += self._export(Exporter(self.artifact_path, data.held_out, plan.objective, original))
         result = describe(self.artifact_path, self.spec, self.model_path.stat().st_size, landed.alpha)
         if not result.target_met:
             self._warn("TARGET_MISSED", f"sparsity {result.sparsity:.6f} is not within the tolerance of the target")
@@ -259,14 +271,22 @@ class _Job:
             }
         )
 
-    def _export(self) -> list[ArtifactRef]:
+    def _tell_metric(self, metric: Metric) -> None:
+        """Add to the artifact's own report what could be measured only once it was written."""
+        with Artifact.open(self.artifact_path) as artifact:
+            report = dict(artifact.report)
+        replace_report(self.artifact_path, report | {"metric": metric.model_dump()})
+
+    def _export(self, exporter: Exporter) -> list[ArtifactRef]:
+        """Write and measure the exports. One that fails is told and left out: the artifact is worth having."""
         if self.spec.exports:
             self._enter("export")
         files = []
-        for name in self.spec.exports:
-            export = EXPORTS[name]
-            export.write(self.artifact_path, self.out_dir / export.file_name)
-            files.append(file_reference(self.out_dir / export.file_name, export.media_type))
+        for name in dict.fromkeys(self.spec.exports):
+            try:
+                files.append(exporter.export(name, self.out_dir))
+            except (ExportUnsupported, ModelTooLarge) as error:
+                self._warn("EXPORT_FAILED", f"{name}: {error.detail}")
         return files
 
     def _judge(self, metric: Metric) -> None:

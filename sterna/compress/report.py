@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from api_schemas import ArtifactRef, CompressSpec, LayerReport, Result
+from api_schemas import ArtifactRef, CompressSpec, LayerReport, Measured, Result
 from sterna.artifact import Artifact
 from sterna.digest import file_digest
 
@@ -55,6 +55,12 @@ def describe(artifact_path: Path, spec: CompressSpec, model_bytes: int, alpha: f
         )
 
 
-def file_reference(path: Path, media_type: str) -> ArtifactRef:
-    """Name, digest and size of a file that was made."""
-    return ArtifactRef(name=path.name, sha256=file_digest(path), bytes=path.stat().st_size, media_type=media_type)
+def file_reference(path: Path, media_type: str, measured: Measured) -> ArtifactRef:
+    """Name, digest and size of a file that was made, and how good it is."""
+    return ArtifactRef(
+        name=path.name,
+        sha256=file_digest(path),
+        bytes=path.stat().st_size,
+        media_type=media_type,
+        measured=measured,
+    )

@@ -1,31 +1,15 @@
-"""A packed artifact in the formats that other programs read: dense safetensors now; the table is where others join."""
+"""A packed artifact in the formats that other programs read, in one table.
 
-from __future__ import annotations
+| name | what | needs |
+|---|---|---|
+| `onnx` | the whole network, weights of linear layers in two bits | the extra `export` |
+| `gguf` | its tensors, ternary ones in two bits where their rows allow it | the extra `export` |
+| `safetensors` | its tensors, dense, under their original names | numpy |
+| `pt2` | the whole network by stock `torch.export`, dense | torch |
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+Importing this package imports neither torch nor onnx; each format loads what it needs when it is written.
+"""
 
-from sterna.artifact import unpack_artifact
+from sterna.export.formats import EXPORTS, Export, check_exports
 
-__all__ = ["EXPORTS", "Export"]
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """One format to export to.
-
-    Attributes:
-        file_name: name of the file that is made.
-        media_type: what it is served as.
-        write: (artifact path, output path) → writes the output.
-    """
-
-    file_name: str
-    media_type: str
-    write: Callable[[Path, Path], None]
-
-
-EXPORTS: Mapping[str, Export] = {
-    "safetensors": Export("model.safetensors", "application/vnd.safetensors", unpack_artifact),
-}
+__all__ = ["EXPORTS", "Export", "check_exports"]

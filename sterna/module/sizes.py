@@ -11,7 +11,11 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
+import torch
+
 Number: TypeAlias = "int | float"
+
+_NUMBERS: Final = {int, float, torch.SymInt, torch.SymFloat}
 
 MAX_INTEGER: Final = 2**63 - 1
 MAX_EXPONENT: Final = 64
@@ -29,6 +33,8 @@ def _whole(function: Callable[..., Number]) -> Callable[..., int]:
 
     def call(*, a: Number, b: Number | None = None) -> int:
         result = _apply(function, a, b)
+        if isinstance(result, torch.SymInt):
+            return result
         if type(result) is not int:
             raise TypeError(f"{result} is no whole number")
         if abs(result) > MAX_INTEGER:
@@ -42,7 +48,10 @@ def _real(function: Callable[..., Number]) -> Callable[..., float]:
     """A function of numbers that gives a finite float."""
 
     def call(*, a: Number, b: Number | None = None) -> float:
-        result = float(_apply(function, a, b))
+        found = _apply(function, a, b)
+        if isinstance(found, torch.SymFloat):
+            return found
+        result = float(found)
         if not math.isfinite(result):
             raise OverflowError("arithmetic on sizes gives a number that is not finite")
         return result
@@ -52,7 +61,7 @@ def _real(function: Callable[..., Number]) -> Callable[..., float]:
 
 def _apply(function: Callable[..., Number], a: Number, b: Number | None) -> Number:
     numbers = (a,) if b is None else (a, b)
-    if not all(type(number) in {int, float} for number in numbers):
+    if not all(type(number) in _NUMBERS for number in numbers):
         raise TypeError("arithmetic on sizes is for numbers")
     return function(*numbers)
 

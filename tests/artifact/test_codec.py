@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sterna.artifact.chunk_error import ChunkError
-from sterna.artifact.codec import CODECS, Chunk, decode, encode, encode_smallest
+from sterna.artifact.codec import CODECS, Chunk, EncodedCodes, decode, encode, encode_smallest
 
 
 @st.composite
@@ -27,12 +27,20 @@ def ternary_codes(draw):
 @given(codes=ternary_codes(), chunk_weights=st.sampled_from([1, 7, 8, 40, 1000, 2**20]))
 def test_round_trip_is_exact(codec, codes, chunk_weights):
     made = encode(codes, codec, chunk_weights)
-    decoded = decode(codec, made.chunks, memoryview(made.payload), codes.size, chunk_weights)
+    decoded = decode(made, codes.size, chunk_weights)
     assert decoded.dtype == np.int8
     assert decoded.tolist() == codes.tolist()
     assert sum(chunk.zeros for chunk in made.chunks) == codes.tolist().count(0)
     assert sum(chunk.size_bytes for chunk in made.chunks) == len(made.payload)
     assert len(made.chunks) == math.ceil(codes.size / chunk_weights)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@settings(max_examples=20, deadline=None)
+@given(codes=ternary_codes(), chunk_weights=st.sampled_from([7, 100, 2**20]))
+def test_chunks_decoded_side_by_side_are_the_same(codec, codes, chunk_weights):
+    made = encode(codes, codec, chunk_weights)
+    assert np.array_equal(decode(made, codes.size, chunk_weights, threads=3), codes)
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -83,7 +91,7 @@ def test_a_wrong_length_is_refused(codec):
 def test_the_message_names_the_chunk():
     made = encode(np.array([1, 0, -1, 0, 0, 1], np.int8), 1, 2)
     with pytest.raises(ChunkError, match=r"^chunk 2: "):
-        decode(1, (*made.chunks[:2], Chunk(1, 2)), memoryview(made.payload), 6, 2)
+        decode(EncodedCodes(1, (*made.chunks[:2], Chunk(1, 2)), made.payload), 6, 2)
 
 
 # The bar is 1.02 up to 0.9 and 1.05 at 0.95, on 10 M weights; 2 M weights have the same block structure.

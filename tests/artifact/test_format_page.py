@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sterna.artifact import Artifact, limits
-from sterna.artifact.codec import CODECS, decode, encode
+from sterna.artifact.codec import CODECS, EncodedCodes, decode, encode
 from sterna.compress.compress import ARTIFACT_MEDIA_TYPE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
@@ -93,7 +93,8 @@ def test_decoding_side_by_side_is_decoding_in_a_row():
     alone, begin = [], 0
     for chunk in made.chunks:
         weights = min(10, codes.size - 10 * len(alone))
-        alone.append(decode(3, [chunk], memoryview(made.payload)[begin : begin + chunk.size_bytes], weights, 10))
+        piece = made.payload[begin : begin + chunk.size_bytes]
+        alone.append(decode(EncodedCodes(3, (chunk,), piece), weights, 10))
         begin += chunk.size_bytes
     assert np.array_equal(np.concatenate(alone), codes)
 

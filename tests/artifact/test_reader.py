@@ -1,5 +1,7 @@
 """What a reader gives, when it decodes, and what stays valid after it is closed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -37,6 +39,31 @@ def test_layers_are_listed_without_decoding(path, mixed_contents, monkeypatch):
     assert (linear.codec, linear.payload_bytes, linear.scale_shape) == (1, 2, (1, 1))
     assert (linear.sparsity, linear.bits_per_weight) == (0.5, 16 / 6)
     assert (conv.shape, conv.zeros, conv.scale_shape) == ((4, 3, 5, 5), codes.size - np.sum(codes != 0), (4, 1, 1, 1))
+
+
+def test_chunks_come_one_by_one_and_in_order(tmp_path, mixed_contents):
+    write_artifact(tmp_path / "m", mixed_contents, chunk_weights=100)
+    codes = mixed_contents.ternary["conv.weight"].codes
+    with Artifact.open(tmp_path / "m") as artifact:
+        parts = list(artifact.chunks("conv.weight"))
+        assert [part.size for part in parts] == [100, 100, 100]
+        assert np.array_equal(np.concatenate(parts), codes.ravel())
+        assert np.array_equal(artifact.codes("conv.weight", threads=2), codes)
+
+
+def test_a_bad_chunk_is_met_when_it_is_reached(tmp_path, mixed_contents, monkeypatch):
+    write_artifact(tmp_path / "m", mixed_contents, chunk_weights=100)
+    with Artifact.open(tmp_path / "m") as artifact:
+        entry = artifact.manifest.ternary["conv.weight"]
+        lying = [*entry.chunks[:2], replace(entry.chunks[2], zeros=entry.chunks[2].zeros + 1)]
+        monkeypatch.setitem(artifact.manifest.ternary, "conv.weight", replace(entry, chunks=tuple(lying)))
+        chunks = artifact.chunks("conv.weight")
+        assert [next(chunks).size, next(chunks).size] == [100, 100]
+        with pytest.raises(ArtifactCorrupt, match=r"'conv\.weight': chunk 2: "):
+            next(chunks)
+        for threads in (1, 2):
+            with pytest.raises(ArtifactCorrupt, match="chunk 2: "):
+                artifact.codes("conv.weight", threads=threads)
 
 
 def test_sums_are_those_of_the_layers(path):

@@ -97,6 +97,15 @@ def test_what_is_refused(sterna, tiny, tmp_path, arguments, code, words):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_model_is_not_replaced_by_its_own_export(sterna, tiny, tmp_path):
+    model = tmp_path / "x.pt2"
+    model.write_bytes(tiny.model.read_bytes())
+    done = sterna("compress", model, "-s", "0.5", "-o", tmp_path / "x.sterna", "--export", "pt2")
+    assert done.code == 2
+    assert "is the model itself" in done.err
+    assert model.read_bytes() == tiny.model.read_bytes()
+
+
 def test_acceptance_missed_ends_with_4(sterna, tiny, tmp_path):
     done = sterna(
         "compress", tiny.model, "--data", tiny.data, "-s", 0.97, "--tolerance", 0.02, "-o", tmp_path / "x.sterna",

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -18,12 +19,15 @@ from sterna.errors import (
     AcceptanceMissed,
     Cancelled,
     DataMismatch,
+    ExportUnsupported,
     InvalidSpec,
     ModelDoesNotRun,
     NonFiniteWeights,
     NothingToTernarise,
     TargetUnreachable,
 )
+from sterna.export import gguf_file
+from sterna.export.onnx_graph import RULES
 from sterna.intake import read_checked, read_model
 from sterna.module import build_module
 
@@ -86,6 +90,40 @@ def test_the_report_adds_up(cnn, tmp_path):
     for reference in result.artifacts:
         content = (tmp_path / reference.name).read_bytes()
         assert (reference.bytes, reference.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_each_export_is_measured_in_its_own_runtime(mlp, tmp_path):
+    result = compress(mlp.model, mlp.data, spec(exports=["onnx", "gguf", "safetensors", "pt2"]), tmp_path)
+    names = ["model.sterna", "model.onnx", "model.gguf", "model.safetensors", "model.pt2"]
+    assert [reference.name for reference in result.artifacts] == names
+    told = {reference.name: reference.measured for reference in result.artifacts}
+    assert told["model.onnx"].runtime == "onnxruntime"
+    assert told["model.onnx"].version == onnxruntime.__version__
+    assert told["model.gguf"].runtime.startswith("gguf ")
+    for name in ("model.sterna", "model.safetensors", "model.pt2"):
+        assert (told[name].runtime, told[name].version) == ("torch", torch.__version__)
+        assert told[name].value == result.metric.ternary
+    data = np.load(mlp.data)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    [logits] = session.run(None, {"pixels": data["eval_pixels"]})
+    assert told["model.onnx"].value == pytest.approx(float((logits.argmax(1) == data["eval_target"]).mean()))
+    with Artifact.open(tmp_path / ARTIFACT_NAME) as artifact:
+        assert artifact.report["metric"] == result.metric.model_dump()
+
+
+def test_an_export_that_cannot_be_is_refused_before_the_training(tiny, tmp_path, monkeypatch):
+    monkeypatch.delitem(RULES, "aten.relu.default")
+    with pytest.raises(ExportUnsupported, match=r"aten\.relu\.default"):
+        compress(tiny.model, tiny.data, spec(target_sparsity=0.5, exports=["onnx"]), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_that_fails_at_the_end_is_told_and_left_out(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(gguf_file, "MOST_NAME_BYTES", 2)
+    result = compress(tiny.model, tiny.data, spec(target_sparsity=0.5, exports=["gguf", "safetensors"]), tmp_path)
+    assert [reference.name for reference in result.artifacts] == ["model.sterna", "model.safetensors"]
+    assert "EXPORT_FAILED" in result.warnings
+    assert not (tmp_path / "model.gguf").exists()
 
 
 def test_the_same_seed_gives_the_same_bytes(mlp, tmp_path):

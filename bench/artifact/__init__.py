@@ -1,0 +1,1 @@
+"""Size, speed and latency of artifacts and of their ONNX exports."""
