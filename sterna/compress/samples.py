@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sterna.graph import Graph, Input
+from sterna.graph import Graph, Input, TensorRef, ValueRef
 from sterna.intake import Data
 from sterna.intake.data import held_out_samples
 from sterna.method import Samples, match_statistics
@@ -64,11 +64,11 @@ def load_samples(graph: Graph, data: Data | None, *, seed: int) -> TrainingData:
 
 
 def synthesise(graph: Graph, *, seed: int) -> Data:
-    """Inputs where none were given: standard normal values for floating inputs, uniform indices for integers."""
+    """Inputs where none were given: standard normal values, and for integers uniform indices into their table."""
     generator = np.random.default_rng(seed)
     fixed = fixed_batch(graph)
     samples = SYNTHETIC_SAMPLES if fixed is None else -(-SYNTHETIC_SAMPLES // fixed) * fixed
-    inputs = {item.name: _synthetic(item, samples, generator) for item in graph.inputs}
+    inputs = {item.name: _synthetic(graph, item, samples, generator) for item in graph.inputs}
     return Data(inputs=inputs, target=None, eval_inputs=None, eval_target=None, samples=samples)
 
 
@@ -118,11 +118,23 @@ def _samples(
     )
 
 
-def _synthetic(item: Input, samples: int, generator: np.random.Generator) -> NDArray[np.generic]:
+def _synthetic(graph: Graph, item: Input, samples: int, generator: np.random.Generator) -> NDArray[np.generic]:
     shape = (samples, *(16 if size is None else size for size in item.shape[1:]))
     if item.dtype in _FLOATING:
         return generator.standard_normal(shape, dtype=np.float32)
-    return generator.integers(0, 2, shape)
+    return generator.integers(0, _rows(graph, item.name), shape)
+
+
+def _rows(graph: Graph, name: str) -> int:
+    """How many values the indices of an input may have: the rows of the smallest table they are looked up in."""
+    tables = [
+        graph.tensors[table.name].shape[0]
+        for node in graph.nodes
+        for indices in (node.arguments.get("indices"), node.arguments.get("index"))
+        for table in node.arguments.values()
+        if indices == ValueRef(name) and isinstance(table, TensorRef)
+    ]
+    return min(tables, default=2)  # looked up nowhere: a mask, or a kind of segment
 
 
 _TARGETS = {"int64": torch.int64, "float32": torch.float32}

@@ -169,6 +169,22 @@ def test_synthesised_inputs_are_familiar_to_a_rebuilt_network(mlp):
     assert distance(matched) < 0.2 * distance(noise)
 
 
+def test_synthesised_indices_reach_every_row_of_their_table(tmp_path):
+    class Tagged(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words, self.kinds = nn.Embedding(50, 8), nn.Embedding(3, 8)
+            self.head = nn.Linear(8, 4)
+
+        def forward(self, word, kind, mask):
+            return self.head(((self.words(word) + self.kinds(kind)) * mask[..., None]).mean(1))
+
+    inputs = [torch.zeros(2, 5, dtype=torch.int64) for _ in range(3)]
+    model = exported(Tagged(), *inputs, path=tmp_path / "tagged.pt2", dynamic_shapes=({0: torch.export.Dim("b")},) * 3)
+    word, kind, mask = load_samples(read_model(model).graph, None, seed=0).train.inputs
+    assert [sorted(set(t.flatten().tolist())) for t in (word, kind, mask)] == [[*range(50)], [0, 1, 2], [0, 1]]
+
+
 def test_without_labels_the_original_teaches(mlp, tmp_path):
     with np.load(mlp.data) as arrays:
         np.savez(tmp_path / "unlabelled.npz", pixels=arrays["pixels"])
