@@ -206,7 +206,9 @@ def test_normalisation_over_a_single_value_is_refused(tmp_path):
 def test_a_batch_of_one_is_enough_where_a_channel_has_many_values(tmp_path):
     network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10))
     model = exported(network.eval(), torch.randn(1, 1, 8, 8), path=tmp_path / "one.pt2")
-    assert compress(model, None, spec(budget={"epochs": 0.05}), tmp_path / "out").target_met
+    images = np.random.default_rng(0).standard_normal((64, 1, 8, 8), dtype=np.float32)
+    np.savez(tmp_path / "d.npz", input=images)
+    assert compress(model, tmp_path / "d.npz", spec(budget={"epochs": 1}), tmp_path / "out").target_met
 
 
 def test_few_samples_are_warned_about(mlp, tmp_path):
