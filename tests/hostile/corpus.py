@@ -446,4 +446,4 @@ def an_empty_tensor_of_impossible_size() -> bytes:
 
 @on_data("NONFINITE_DATA")
 def numbers_that_are_none() -> bytes:
-    return zipped({"input.npy": npy(np.full((2, 4), np.nan, np.float32))})
+    return zipped({"input.npy": npy(np.full((3, 4), np.nan, np.float32))})

@@ -160,8 +160,10 @@ def test_a_worker_with_walls_says_so_and_its_secrets_stay_with_it(house, eventua
     house.send(job_id=job_id, attempt=1)
     secret = "database-password-1234"
     with house.worker("snoop", STERNA_SANDBOX="required", STERNA_SECRET=secret) as worker:
-        environment = Path(f"/proc/{worker.pid}/environ").read_text()
         eventually(lambda: house.ledger.job(job_id).state in {"succeeded", "failed"}, 30)
+        environment = Path(
+            f"/proc/{worker.pid}/environ"
+        ).read_text()  # now: it is empty while a process is being started
     assert secret in environment
     job = house.ledger.job(job_id)
     assert (job.state, job.sandbox) == ("succeeded", "bubblewrap"), job.error
