@@ -76,6 +76,9 @@ class Bubblewrap:
             self.program,
             *_ALONE,
             *self.extra,
+            # Private, and on the disk where it is counted, not in memory where it is not. First: this code and its
+            # interpreter may themselves lie in the machine's /tmp, and are then shown within this one.
+            *("--bind", str(folder / "tmp"), "/tmp"),  # noqa: S108
             *_pairs("--ro-bind", shown),
             *_system_links(),
             *_pairs("--ro-bind-try", map(Path, _SYSTEM_FILES)),
@@ -84,8 +87,7 @@ class Bubblewrap:
             *_gpus(Path("/dev")),
             *("--ro-bind", str(folder), str(JOB)),
             *(word for name in WRITABLE for word in ("--bind", str(folder / name), str(JOB / name))),
-            # Private, and on the disk where it is counted, not in memory where it is not.
-            *("--bind", str(folder / "tmp"), "/tmp", "--bind", str(folder / "tmp"), "/dev/shm"),  # noqa: S108
+            *("--bind", str(folder / "tmp"), "/dev/shm"),  # noqa: S108
             # Without it the runner of a worker that is root could set /proc/sys/kernel/core_pattern: a way out.
             *(word for path in ("/proc", "/dev", "/") for word in ("--remount-ro", path)),
             *("--chdir", str(JOB), "--"),
