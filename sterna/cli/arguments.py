@@ -35,3 +35,9 @@ DataFile: TypeAlias = Annotated[
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 JobId: TypeAlias = Annotated[str, typer.Argument(metavar="JOB", help="Such as job_1f0c….", show_default=False)]
+TimeoutS: TypeAlias = Annotated[
+    float | None, typer.Option("--timeout", metavar="SECONDS", help="Give up after so long (exit 5).", min=0)
+]
+Labels: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="To find jobs by. Repeatable.")
+]

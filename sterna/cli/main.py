@@ -26,6 +26,7 @@ from sterna.cli.service_commands import (
     cancel_command,
     delete_command,
     download_command,
+    estimate_command,
     events_command,
     list_command,
     logs_command,
@@ -35,6 +36,7 @@ from sterna.cli.service_commands import (
     submit_command,
     wait_command,
 )
+from sterna.cli.sweep_command import app as sweep_app
 from sterna.errors import InvalidSpec, JobError, SternaError
 from sterna.threads import calm_threads
 
@@ -62,6 +64,8 @@ app.command("diff", rich_help_panel=_FILES)(diff_command)
 app.command("serve", rich_help_panel=_SERVICE)(serve_command)
 app.add_typer(keys_app, name="keys", rich_help_panel=_SERVICE)
 app.command("submit", rich_help_panel=_SERVICE)(submit_command)
+app.command("estimate", rich_help_panel=_SERVICE)(estimate_command)
+app.add_typer(sweep_app, name="sweep", rich_help_panel=_SERVICE)
 app.command("status", rich_help_panel=_SERVICE)(status_command)
 app.command("wait", rich_help_panel=_SERVICE)(wait_command)
 app.command("events", rich_help_panel=_SERVICE)(events_command)

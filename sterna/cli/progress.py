@@ -1,4 +1,7 @@
-"""The progress of one compression on standard error: a bar at a terminal; elsewhere a line a phase and every 10 s."""
+"""Progress on standard error: of a compression, of a sweep, of a transfer.
+
+A bar at a terminal; elsewhere a line a phase and every 10 s, and nothing for sweeps and transfers.
+"""
 
 from __future__ import annotations
 
@@ -6,35 +9,41 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
 from rich.text import Text
 
-from api_schemas import Job, ProgressPoint
+from api_schemas import TERMINAL_STATES, Job, ProgressPoint
 from api_schemas.events import EventBody, Message, PhaseChange
+from api_schemas.sweeps import Sweep
 from sterna.cli.output import stderr_console
 
 LINE_S: Final = 10.0
 """Where there is no terminal, a long phase says how it goes so often."""
 
 
-class JobProgress:
-    """Shows step, sparsity, α and loss for the length of a `with` block."""
+class LiveBar:
+    """A bar on standard error for the length of a `with` block; nothing where that is no terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, description: str, *columns: ProgressColumn) -> None:
         self._console = stderr_console()
         self._live = self._console.is_terminal
-        self._phase = ""
-        self._last_line = time.monotonic()
         self._bar = Progress(
             TextColumn("{task.description:<10}", markup=False),
             BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[figures]}", markup=False),
-            TimeElapsedColumn(),
+            *columns,
             console=self._console,
             disable=not self._live,
         )
-        self._task = self._bar.add_task("starting", total=1.0, figures="")
+        self._task = self._bar.add_task(description, total=1.0, figures="")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -44,6 +53,16 @@ class JobProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+
+
+class JobProgress(LiveBar):
+    """Shows step, sparsity, α and loss."""
+
+    def __init__(self) -> None:
+        figures = TextColumn("{task.fields[figures]}", markup=False)
+        super().__init__("starting", TaskProgressColumn(), figures, TimeElapsedColumn())
+        self._phase = ""
+        self._last_line = time.monotonic()
 
     def on_event(self, body: EventBody) -> None:
         """Show an event of a compression in this process."""
@@ -76,6 +95,30 @@ class JobProgress:
         self._bar.update(self._task, completed=fraction, figures=figures)
         if figures and not self._live and time.monotonic() - self._last_line >= LINE_S:
             self._print(f"{self._phase}  {fraction:.0%}  {figures}")
+
+
+class SweepProgress(LiveBar):
+    """Shows how many of a sweep's jobs have ended."""
+
+    def __init__(self) -> None:
+        super().__init__("sweep", TextColumn("{task.fields[figures]}", markup=False), TimeElapsedColumn())
+
+    def on_sweep(self, sweep: Sweep) -> None:
+        """Show how a sweep stands."""
+        ended = sum(point.state in TERMINAL_STATES for point in sweep.points)
+        figures = f"{ended} of {len(sweep.points)} jobs"
+        self._bar.update(self._task, completed=ended, total=len(sweep.points), figures=figures)
+
+
+class TransferProgress(LiveBar):
+    """Shows bytes on their way."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(description, DownloadColumn(), TransferSpeedColumn())
+
+    def on_bytes(self, done: int, total: int) -> None:
+        """Show how many bytes have gone; one file after another may go."""
+        self._bar.update(self._task, completed=done, total=total)
 
 
 def point_text(point: ProgressPoint) -> str:

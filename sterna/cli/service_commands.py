@@ -1,4 +1,7 @@
-"""`sterna submit`, `status`, `wait`, `events`, `download`, `cancel`, `stop` and `list`: a service at STERNA_URL."""
+"""`sterna submit`, `estimate`, `status`, `wait`, `events`, `logs`, `download`, `cancel`, `stop`, `retry`, `delete`.
+
+And `list`. All of them talk to the service at STERNA_URL, with the key STERNA_API_KEY where it asks for one.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,23 @@ from typing import Annotated, Final
 import typer
 from rich.text import Text
 
-from api_schemas import Event, Job, ProgressPoint
+from api_schemas import Estimate, Event, Job, ProgressPoint
 from api_schemas.events import Message, PhaseChange, StateChange
-from sterna.cli.arguments import AsJson, DataFile, JobId, ModelFile
+from sterna.cli.arguments import AsJson, DataFile, JobId, Labels, ModelFile, TimeoutS
+from sterna.cli.markdown_summary import append_summary
 from sterna.cli.output import new_table, print_json, print_result, stderr_console, stdout_console
-from sterna.cli.progress import JobProgress, point_text
+from sterna.cli.progress import JobProgress, TransferProgress, point_text
 from sterna.cli.spec_options import SpecFlags, takes_spec_flags
 from sterna.client import Client, job_error
 from sterna.errors import Cancelled, InvalidSpec, SternaError
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
-TimeoutS = Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", help="Give up after so long (exit 5).")]
+_Summary = Annotated[
+    Path | None,
+    typer.Option(
+        "--summary", metavar="FILE", dir_okay=False, help="Add a table in Markdown to this file, however the job ends."
+    ),
+]
 
 
 @takes_spec_flags
@@ -28,9 +37,7 @@ def submit_command(  # noqa: PLR0913, PLR0917  a command's flags are its paramet
     flags: SpecFlags,
     model: ModelFile,
     data: DataFile = None,
-    label: Annotated[
-        list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="To find the job by. Repeatable.")
-    ] = None,
+    label: Labels = None,
     time_limit_s: Annotated[
         float | None,
         typer.Option(
@@ -38,20 +45,30 @@ def submit_command(  # noqa: PLR0913, PLR0917  a command's flags are its paramet
         ),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end, as `sterna wait` does.")] = False,
+    timeout_s: TimeoutS = None,
     as_json: AsJson = False,
 ) -> None:
     """Send a model to a service and print the job's id."""
-    labels = dict(_label(text) for text in label or ())
+    spec = flags.spec().model_dump(mode="json") | {"time_limit_s": time_limit_s}
     with service_client() as client:
-        spec = flags.spec().model_dump(mode="json") | {"time_limit_s": time_limit_s}
-        job = client.submit(model, data, spec, labels=labels)
+        with TransferProgress("upload") as progress:
+            job = client.submit(model, data, spec, labels=labels_of(label), on_progress=progress.on_bytes)
         if wait:
             stderr_console().print(job.id)
-            _wait_and_report(client, job.id, None, as_json=as_json)
+            _report(_waited(client, job.id, timeout_s), as_json=as_json)
         elif as_json:
             print_json(job)
         else:
             typer.echo(job.id)
+
+
+@takes_spec_flags
+def estimate_command(flags: SpecFlags, model: ModelFile, data: DataFile = None, as_json: AsJson = False) -> None:
+    """Show what a job would take. The files are sent, and no job is made."""
+    spec = flags.spec()
+    with service_client() as client, TransferProgress("upload") as progress:
+        estimate = client.estimate(model, data, spec, on_progress=progress.on_bytes)
+    print_json(estimate) if as_json else _print_estimate(estimate)
 
 
 def status_command(job_id: JobId, as_json: AsJson = False) -> None:
@@ -61,10 +78,13 @@ def status_command(job_id: JobId, as_json: AsJson = False) -> None:
     print_json(job) if as_json else _print_job(job)
 
 
-def wait_command(job_id: JobId, timeout_s: TimeoutS = None, as_json: AsJson = False) -> None:
+def wait_command(job_id: JobId, timeout_s: TimeoutS = None, summary: _Summary = None, as_json: AsJson = False) -> None:
     """Wait for the end of a job, its progress shown, and end as it did (0 succeeded, 3 failed, 4 acceptance missed)."""
     with service_client() as client:
-        _wait_and_report(client, job_id, timeout_s, as_json=as_json)
+        job = _waited(client, job_id, timeout_s)
+    if summary is not None:
+        append_summary(summary, job)
+    _report(job, as_json=as_json)
 
 
 def events_command(
@@ -89,8 +109,8 @@ def download_command(
     as_json: AsJson = False,
 ) -> None:
     """Fetch a file of a job, its digest verified; a broken connection is resumed."""
-    with service_client() as client:
-        path = client.download(job_id, name, output)
+    with service_client() as client, TransferProgress("download") as progress:
+        path = client.download(job_id, name, output, on_progress=progress.on_bytes)
     size_bytes = path.stat().st_size
     if as_json:
         print_json({"path": str(path), "bytes": size_bytes})
@@ -119,16 +139,25 @@ def retry_command(job_id: JobId, as_json: AsJson = False) -> None:
     print_json(job) if as_json else _print_job(job)
 
 
-def delete_command(job_id: JobId) -> None:
+def delete_command(job_id: JobId, as_json: AsJson = False) -> None:
     """Remove a job that has ended, with its files on the service."""
     with service_client() as client:
         client.delete(job_id)
+    if as_json:
+        print_json({"id": job_id, "deleted": True})
 
 
-def logs_command(job_id: JobId) -> None:
+def logs_command(
+    job_id: JobId,
+    attempt: Annotated[
+        int | None, typer.Option("--attempt", metavar="N", help="Of this attempt. Default: the newest.", min=1)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Print the end of what the job's runner wrote to its log."""
     with service_client() as client:
-        typer.echo(client.log(job_id), nl=False)
+        text = client.log(job_id, attempt=attempt)
+    print_json({"log": text}) if as_json else typer.echo(text, nl=False)
 
 
 def list_command(
@@ -182,9 +211,18 @@ class _Patience:
             stderr_console().print(Text(f"{trouble.detail}; trying for {left_s:.0f} s more"))
 
 
-def _wait_and_report(client: Client, job_id: str, timeout_s: float | None, *, as_json: bool) -> None:
+def labels_of(texts: Sequence[str] | None) -> dict[str, str]:
+    """`KEY=VALUE` of each flag as a mapping."""
+    return dict(_label(text) for text in texts or ())
+
+
+def _waited(client: Client, job_id: str, timeout_s: float | None) -> Job:
     with JobProgress() as progress:
-        job = client.wait(job_id, timeout_s=timeout_s, on_update=progress.on_job)
+        return client.wait(job_id, timeout_s=timeout_s, on_update=progress.on_job)
+
+
+def _report(job: Job, *, as_json: bool) -> None:
+    """Print a job that has ended, and end as it did."""
     if as_json:
         print_json(job)
     elif job.result is not None:
@@ -193,6 +231,16 @@ def _wait_and_report(client: Client, job_id: str, timeout_s: float | None, *, as
         raise job_error(job.error)
     if job.state == "cancelled":
         raise Cancelled(f"{job.id} was cancelled")
+
+
+def _print_estimate(estimate: Estimate) -> None:
+    bases = {"model": "earlier jobs with this model", "history": "earlier jobs", "rule": "an ordinary machine"}
+    console = stdout_console()
+    basis = bases.get(estimate.basis, estimate.basis)
+    console.print(f"time       {estimate.seconds:,.0f} s for {estimate.steps:,} steps (from {basis})")
+    console.print(f"memory     {estimate.memory_bytes:,} bytes")
+    console.print(f"artifact   {estimate.artifact_bytes:,} bytes")
+    console.print(f"weights    {estimate.ternarisable_weights:,} of {estimate.parameters:,} can be made ternary")
 
 
 def _print_job(job: Job) -> None:

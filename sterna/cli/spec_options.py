@@ -1,4 +1,4 @@
-"""The fields of a spec as flags, written once for `sterna compress` and `sterna submit`."""
+"""The fields of a spec as flags, written once for `sterna compress`, `submit`, `estimate` and `sweep submit`."""
 
 from __future__ import annotations
 
@@ -95,12 +95,17 @@ class SpecFlags:
 
 
 def takes_spec_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the flags of a spec: typer sees one parameter each, the command one `flags: SpecFlags`."""
-    names = [flag.name for flag in fields(SpecFlags)]
+    """Give a command the flags of a spec: typer sees one parameter each, the command one `flags: SpecFlags`.
+
+    A command may have a `sparsity` of its own, a list: its first stands in the flags, to check the others with.
+    """
+    several = "sparsity" in inspect.signature(command).parameters
+    names = [flag.name for flag in fields(SpecFlags) if not (several and flag.name == "sparsity")]
 
     @wraps(command)
     def with_flags(**given: Any) -> None:  # noqa: ANN401  what typer parsed
-        flags = SpecFlags(**{name: given.pop(name) for name in names})
+        one = {"sparsity": given["sparsity"][0]} if several else {}
+        flags = SpecFlags(**one, **{name: given.pop(name) for name in names})
         command(flags=flags, **given)
 
     hints = get_type_hints(command, include_extras=True)
@@ -109,7 +114,7 @@ def takes_spec_flags(command: Callable[..., None]) -> Callable[..., None]:
         for parameter in inspect.signature(command).parameters.values()
         if parameter.name != "flags"
     ]
-    parameters = own + _flag_parameters()
+    parameters = own + [flag for flag in _flag_parameters() if flag.name in names]
     # What typer looks at; it would otherwise follow the wrapped function back to `flags`.
     del with_flags.__dict__["__wrapped__"]
     with_flags.__dict__["__signature__"] = inspect.Signature(parameters)

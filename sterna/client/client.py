@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,6 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from api_schemas import (
-    TERMINAL_STATES,
     ArtifactList,
     ArtifactRef,
     CompressSpec,
@@ -24,19 +23,20 @@ from api_schemas import (
     JobList,
     Upload,
 )
-from sterna.client.connection import PATIENCE_S, Connection, OnTrouble
+from api_schemas.sweeps import Sweep
+from api_schemas.workers import Worker, WorkerList
+from sterna.client.connection import Connection, OnTrouble
 from sterna.client.downloads import Source, download_file
-from sterna.client.uploads import OnProgress, upload_file
-from sterna.errors import NotFound, WaitTimeout
+from sterna.client.streams import POLL_S, EventStream
+from sterna.client.uploads import OnProgress, resume_upload, upload_file
+from sterna.client.waiting import JobWait, OnJob, OnSweep, finished_sweep
+from sterna.client.webhooks import Webhooks
+from sterna.errors import NotFound
 
 ONE_REQUEST_BYTES: Final = 32 * 2**20
 """Model and data up to this size together go in one request; larger ones in parts that survive a broken connection."""
 SUBMIT_ANSWER_S: Final = 300.0
 """How long the service may read a model before it says that there is a job; it reads few at a time."""
-LONG_POLL_S: Final = 20.0
-SHOWN_POLL_S: Final = 1.0
-"""A long poll ends when the state or the phase changes; progress that somebody watches is asked for more often."""
-_POLL_S: Final = 0.5
 
 
 def _silent(done: int, total: int) -> None:
@@ -51,12 +51,16 @@ class Client:
         api_key: for services that ask for one.
         on_trouble: hears before each further try why it is made, and how many seconds of patience are left.
 
+    Attributes:
+        webhooks: whom the service tells how jobs go.
+
     Every method raises the class of `sterna.errors` that the service's problem names, and `ServiceUnavailable` when no
     answer came within half a minute of tries.
     """
 
     def __init__(self, url: str, api_key: str | None = None, *, on_trouble: OnTrouble | None = None) -> None:
         self._connection = Connection(url, api_key, on_trouble)
+        self.webhooks = Webhooks(self._connection)
 
     def __enter__(self) -> Self:
         return self
@@ -73,6 +77,10 @@ class Client:
     def upload(self, path: Path, *, on_progress: OnProgress = _silent) -> Upload:
         """Send a file in parts; content that the service knows is not sent again."""
         return upload_file(self._connection, path, on_progress)
+
+    def resume_upload(self, upload_id: str, path: Path, *, on_progress: OnProgress = _silent) -> Upload:
+        """Send what an upload still lacks that another process began with the same file."""
+        return resume_upload(self._connection, upload_id, path, on_progress)
 
     def inspection(self, upload_id: str) -> Inspection:
         """What the service can say of an uploaded model without running it."""
@@ -98,14 +106,42 @@ class Client:
 
         An answer that is lost is asked for again, under one key for the whole submission: no second job is made.
         """
-        fields = dict(spec) if isinstance(spec, Mapping) else spec.model_dump(mode="json")
-        if labels is not None:
-            fields["labels"] = dict(labels)
-        files = {"model": model} | ({"data": data} if data is not None else {})
+        fields = _fields(spec, labels)
+        files = _files(model, data)
         if sum(path.stat().st_size for path in files.values()) <= ONE_REQUEST_BYTES:
             return self._submit_at_once(fields, files)
-        uploads = {name: self.upload(path, on_progress=on_progress).id for name, path in files.items()}
-        return self._connection.post("/v1/jobs", Job, once=True, answer_s=SUBMIT_ANSWER_S, json=fields | uploads)
+        fields |= self._uploads(files, on_progress)
+        return self._connection.post("/v1/jobs", Job, once=True, answer_s=SUBMIT_ANSWER_S, json=fields)
+
+    def submit_sweep(
+        self,
+        model: Path,
+        data: Path | None,
+        spec: Mapping[str, object],
+        *,
+        labels: Mapping[str, str] | None = None,
+        on_progress: OnProgress = _silent,
+    ) -> Sweep:
+        """Ask for a job at each of several sparsities; all of them are made or none.
+
+        Args:
+            model: the model file.
+            data: as for a submission.
+            spec: as of a job, with `targets`, sparsities between 0 and 1, in place of `target_sparsity`.
+            labels: kept with each job.
+            on_progress: hears (bytes sent, bytes in all) of each file.
+        """
+        fields = _fields(spec, labels)
+        fields |= self._uploads(_files(model, data), on_progress)
+        return self._connection.post("/v1/sweeps", Sweep, once=True, answer_s=SUBMIT_ANSWER_S, json=fields)
+
+    def sweep(self, sweep_id: str) -> Sweep:
+        """How a sweep stands: a point for each target, with the Pareto points marked."""
+        return self._connection.get(f"/v1/sweeps/{_safe(sweep_id)}", Sweep)
+
+    def wait_sweep(self, sweep_id: str, *, timeout_s: float | None = None, on_update: OnSweep | None = None) -> Sweep:
+        """Wait until each job of a sweep has ended, however it did; as `wait`."""
+        return finished_sweep(self._connection, sweep_id, timeout_s=timeout_s, on_update=on_update)
 
     def job(self, job_id: str) -> Job:
         """How a job stands."""
@@ -132,15 +168,13 @@ class Client:
                 return
             params["page_token"] = page.next_page_token
 
-    def wait(
-        self, job_id: str, *, timeout_s: float | None = None, on_update: Callable[[Job], None] | None = None
-    ) -> Job:
+    def wait(self, job_id: str, *, timeout_s: float | None = None, on_update: OnJob | None = None) -> Job:
         """Wait until a job is final, through restarts of the service.
 
         Args:
             job_id: which.
             timeout_s: patience; None: for ever, as long as the service answers within half a minute of tries.
-            on_update: hears how the job stands, about once a second.
+            on_update: hears how the job stands, about once a second while it moves.
 
         Returns:
             The job: succeeded, failed or cancelled.
@@ -148,28 +182,25 @@ class Client:
         Raises:
             WaitTimeout: the job goes on.
         """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while True:
-            job = self._poll(job_id, deadline, LONG_POLL_S if on_update is None else SHOWN_POLL_S)
-            if on_update is not None:
-                on_update(job)
-            if job.state in TERMINAL_STATES:
-                return job
-            if deadline is not None and time.monotonic() >= deadline:
-                raise WaitTimeout(
-                    f"{job_id} is still {job.state} after {timeout_s:g} s", hint=f"It goes on: `sterna wait {job_id}`."
-                )
+        return JobWait(self._connection, job_id, timeout_s, on_update).final_job()
 
     def events(self, job_id: str, *, after: int = 0, follow: bool = False) -> Iterator[Event]:
-        """The events of a job after the one with that number; with `follow` until the job is final."""
+        """The events of a job after the one with that number; with `follow` as they happen, until the job is final."""
+        path = f"/v1/jobs/{_safe(job_id)}/events"
+        stream = EventStream(self._connection, path)
         while True:
-            page = self._connection.get(f"/v1/jobs/{_safe(job_id)}/events", EventList, params={"after": after})
+            page = self._connection.get(path, EventList, params={"after": after})
             yield from page.events
             after = page.events[-1].id if page.events else after
             if page.final or not (page.events or follow):
                 return
-            if not page.events:
-                time.sleep(_POLL_S)
+            if follow and stream.available:
+                for event in stream.read(after):
+                    if event is not None:
+                        after = event.id
+                        yield event
+            elif not page.events:
+                time.sleep(POLL_S)
 
     def cancel(self, job_id: str) -> Job:
         """Throw a job away."""
@@ -187,18 +218,28 @@ class Client:
         """Remove a job that has ended, with its events, logs, artifacts and the uploads that no other job uses."""
         self._connection.delete(f"/v1/jobs/{_safe(job_id)}")
 
-    def estimate(self, model: Path, data: Path | None, spec: CompressSpec | Mapping[str, object]) -> Estimate:
+    def estimate(
+        self,
+        model: Path,
+        data: Path | None,
+        spec: CompressSpec | Mapping[str, object],
+        *,
+        on_progress: OnProgress = _silent,
+    ) -> Estimate:
         """What a job would take; none is made. The files are sent as for a submission."""
-        fields = dict(spec) if isinstance(spec, Mapping) else spec.model_dump(mode="json")
-        files = {"model": model} | ({"data": data} if data is not None else {})
-        uploads = {name: self.upload(path).id for name, path in files.items()}
+        fields = _fields(spec, None) | self._uploads(_files(model, data), on_progress)
         return self._connection.post(
-            "/v1/jobs/estimate", Estimate, harmless=True, answer_s=SUBMIT_ANSWER_S, json=fields | uploads
+            "/v1/jobs/estimate", Estimate, harmless=True, answer_s=SUBMIT_ANSWER_S, json=fields
         )
 
-    def log(self, job_id: str) -> str:
-        """The end of what the newest attempt's runner wrote to its log."""
-        return self._connection.text(f"/v1/jobs/{_safe(job_id)}/logs")
+    def log(self, job_id: str, *, attempt: int | None = None) -> str:
+        """The end of what the runner of an attempt wrote to its log; of the newest where none is named."""
+        params = {} if attempt is None else {"attempt": attempt}
+        return self._connection.text(f"/v1/jobs/{_safe(job_id)}/logs", params=params)
+
+    def workers(self) -> tuple[Worker, ...]:
+        """The workers of the installation, those seen last first. Needs the scope `admin`."""
+        return self._connection.get("/v1/workers", WorkerList).workers
 
     def artifacts(self, job_id: str) -> tuple[ArtifactRef, ...]:
         """The files of a job that succeeded."""
@@ -240,14 +281,17 @@ class Client:
                 "/v1/jobs", Job, once=True, answer_s=SUBMIT_ANSWER_S, data={"spec": json.dumps(fields)}, files=opened
             )
 
-    def _poll(self, job_id: str, deadline: float | None, longest_s: float) -> Job:
-        """One long poll, no longer than the deadline; a service that answers at once is not asked again at once."""
-        left_s = PATIENCE_S if deadline is None else max(0.0, deadline - time.monotonic())
-        began = time.monotonic()
-        job = self._connection.get(f"/v1/jobs/{_safe(job_id)}", Job, wait_s=min(left_s, longest_s), patience_s=left_s)
-        if job.state not in TERMINAL_STATES:
-            time.sleep(max(0.0, min(_POLL_S, left_s) - (time.monotonic() - began)))
-        return job
+    def _uploads(self, files: Mapping[str, Path], on_progress: OnProgress) -> dict[str, str]:
+        return {name: self.upload(path, on_progress=on_progress).id for name, path in files.items()}
+
+
+def _fields(spec: CompressSpec | Mapping[str, object], labels: Mapping[str, str] | None) -> dict[str, object]:
+    fields = dict(spec) if isinstance(spec, Mapping) else spec.model_dump(mode="json")
+    return fields if labels is None else fields | {"labels": dict(labels)}
+
+
+def _files(model: Path, data: Path | None) -> dict[str, Path]:
+    return {"model": model} | ({"data": data} if data is not None else {})
 
 
 def _safe(part: str) -> str:

@@ -174,18 +174,24 @@ class Connection:
         """DELETE; where the answer is lost nobody knows whether it was done."""
         self._send(self._http.build_request("DELETE", path), harmless=False)
 
-    def text(self, path: str) -> str:
+    def text(self, path: str, *, params: Mapping[str, str | int] | None = None) -> str:
         """GET of a plain text."""
-        return self._send(self._http.build_request("GET", path), harmless=True).text
+        return self._send(self._http.build_request("GET", path, params=params), harmless=True).text
 
     @contextmanager
-    def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+    def stream(self, path: str, headers: Mapping[str, str], *, silence_s: float = ANSWER_S) -> Iterator[httpx.Response]:
         """GET without reading the body; one try, and transport errors of httpx come through.
+
+        Args:
+            path: what.
+            headers: of the request.
+            silence_s: how long nothing may come.
 
         Raises:
             Away: try again.
         """
-        with self._http.stream("GET", path, headers=dict(headers)) as response:
+        timeout = httpx.Timeout(ANSWER_S, read=silence_s)
+        with self._http.stream("GET", path, headers=dict(headers), timeout=timeout) as response:
             if not response.is_success:
                 response.read()
                 raise _away(response) if response.status_code in _AWAY else problem_error(response)

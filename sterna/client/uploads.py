@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from urllib.parse import quote
 
 from api_schemas import Upload, UploadRequest
 from sterna.client.connection import Connection
 from sterna.digest import file_digest
-from sterna.errors import InputError
+from sterna.errors import InputError, InvalidSpec
 
 _AT_ONCE = 3
 """While the service writes one part the next is on its way."""
@@ -28,8 +29,26 @@ def upload_file(connection: Connection, path: Path, on_progress: OnProgress) -> 
         raise InputError(f"{path} is empty", hint="Export the model or save the data again.")
     request = UploadRequest(filename=path.name[-255:], bytes=size_bytes, sha256=file_digest(path))
     upload = connection.post("/v1/uploads", Upload, harmless=True, json=request.model_dump())
+    return _completed(connection, path, upload, on_progress)
+
+
+def resume_upload(connection: Connection, upload_id: str, path: Path, on_progress: OnProgress) -> Upload:
+    """Send what an upload lacks.
+
+    Raises:
+        InvalidSpec: it was begun with another file.
+    """
+    upload = connection.get(f"/v1/uploads/{quote(upload_id, safe='')}", Upload)
+    if (upload.bytes, upload.sha256) != (path.stat().st_size, file_digest(path)):
+        raise InvalidSpec(
+            f"{path} is not the file of {upload.bytes:,} bytes that {upload_id} was begun with", hint="Upload it anew."
+        )
+    return _completed(connection, path, upload, on_progress)
+
+
+def _completed(connection: Connection, path: Path, upload: Upload, on_progress: OnProgress) -> Upload:
     if upload.complete:
-        on_progress(size_bytes, size_bytes)
+        on_progress(upload.bytes, upload.bytes)
         return upload
     _send_parts(connection, path, upload, on_progress)
     return connection.post(f"/v1/uploads/{upload.id}/complete", Upload, harmless=True)

@@ -8,6 +8,7 @@ import pytest
 from api_schemas import CompressSpec
 from sterna.cli import main
 from sterna.compress import compress
+from tests.cli.live_service import listening, serving
 
 
 @dataclass
@@ -42,3 +43,17 @@ def artifact(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("artifact")
     compress(tiny.model, tiny.data, CompressSpec(target_sparsity=0.5, budget={"epochs": 2}), folder)
     return folder / "model.sterna"
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory):
+    """The address of a live service with its worker."""
+    with serving(tmp_path_factory.mktemp("serve"), "--port", "0") as (process, output):
+        yield listening(process, output)
+
+
+@pytest.fixture
+def at_service(sterna, service, monkeypatch):
+    """The command line, told of the live service."""
+    monkeypatch.setenv("STERNA_URL", service)
+    return sterna

@@ -6,9 +6,9 @@ import pytest
 
 import sterna as package
 
-COMMANDS = (
-    "compress inspect verify unpack serve submit status wait events download cancel stop list".split()  # noqa: SIM905  reads better
-)
+FILES = "compress inspect verify unpack"
+SERVICE = "serve submit estimate sweep status wait events logs download cancel stop retry delete list"
+COMMANDS = f"{FILES} {SERVICE}".split()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,47 +16,9 @@ import torch
 
 from sterna.artifact import Artifact
 from sterna.cli.serve_command import LOG_BYTES, STOP_S
+from tests.cli.live_service import listening, serving
 
 README = Path(__file__).parents[2] / "README.md"
-
-
-@contextmanager
-def serving(folder, *arguments):
-    output = folder / "serve.out"
-    with output.open("wb") as stream, hearing_signals():
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sterna.cli", "serve", "--data-dir", str(folder / "data"), *arguments],
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"STERNA_LEASE_S": "2"},
-        )
-    try:
-        yield process, output
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(timeout=40)
-
-
-@contextmanager
-def hearing_signals():
-    """What starts in the block hears SIGHUP and SIGINT, even where the tests run under nohup or in the background."""
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def listening(process, output):
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and process.poll() is None:
-        found = re.fullmatch(r"Sterna is listening on (http://127\.0\.0\.1:\d+)\n", output.read_text())
-        if found:
-            return found[1]
-        time.sleep(0.05)
-    raise AssertionError(output.read_text())
 
 
 def children_of(pid):
@@ -80,18 +41,6 @@ def eventually(condition, timeout_s):
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout_s} s"
         time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("serve"), "--port", "0") as (process, output):
-        yield listening(process, output)
-
-
-@pytest.fixture
-def at_service(sterna, service, monkeypatch):
-    monkeypatch.setenv("STERNA_URL", service)
-    return sterna
 
 
 def test_the_way_of_a_job(at_service, tiny, tmp_path):

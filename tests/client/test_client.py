@@ -6,7 +6,7 @@ import time
 import pytest
 
 import sterna.client.client
-from api_schemas import CompressSpec, ProgressPoint
+from api_schemas import CompressSpec, ProgressPoint, Upload, UploadRequest
 from api_schemas.events import PhaseChange
 from sterna.client import Client
 from sterna.errors import (
@@ -54,6 +54,30 @@ def test_known_content_is_not_sent_twice_and_the_rest_of_an_upload_is(client, tm
     again = []
     client.upload(path, on_progress=lambda *done: again.append(done))
     assert again == [(len(CONTENT), len(CONTENT))]
+
+
+def test_an_upload_that_another_process_began_is_finished(client, tmp_path, sha256):
+    path = tmp_path / "large"
+    content = CONTENT[::-1] + b"begun"
+    path.write_bytes(content)
+    request = UploadRequest(filename="large", bytes=len(content), sha256=sha256(content))
+    begun = client._connection.post("/v1/uploads", Upload, json=request.model_dump())
+    client._connection.put(f"/v1/uploads/{begun.id}/parts/1", content[begun.part_bytes : 2 * begun.part_bytes])
+    progress = []
+
+    done = client.resume_upload(begun.id, path, on_progress=lambda *done: progress.append(done))
+
+    assert (done.id, done.complete) == (begun.id, True)
+    assert len(progress) == len(begun.missing_parts) - 1
+    assert progress[0] == (2 * begun.part_bytes, len(content))
+    path.write_bytes(CONTENT)
+    with pytest.raises(InvalidSpec, match="was begun with"):
+        client.resume_upload(begun.id, path)
+
+
+def test_workers(client, server):
+    server.ledger.beat("tester", capacity=2)
+    assert [(one.id, one.capacity, one.alive) for one in client.workers()] == [("tester", 2, True)]
 
 
 def test_inspection(client, tiny):
