@@ -5,7 +5,7 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test serve check format bench bench-artifact bench-method bench-api fuzz-api openapi lock clean
+.PHONY: demo test serve check format bench bench-artifact bench-method bench-api bench-intake fuzz-api openapi lock clean
 
 demo: $(READY) ## train a real network, send it to a service, get it back ternary
 	$(BIN)/python -m examples.demo
@@ -38,6 +38,9 @@ bench-method: $(READY) ## every method on four networks, within an hour; writes 
 
 bench-api: $(READY) ## requests and bytes a second of the service beside the plain thing; writes docs/bench-api.md
 	$(BIN)/python -m bench.api
+
+bench-intake: $(READY) ## published networks, fetched, read, compressed; writes docs/bench-intake.md
+	$(BIN)/python -m bench.intake
 
 fuzz-api: $(READY) ## schemathesis, all checks, thousands of cases against a service with keys
 	$(BIN)/python -m bench.api.fuzz --cases 60

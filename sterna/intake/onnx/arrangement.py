@@ -7,6 +7,7 @@ from functools import partial
 from math import prod
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from sterna.errors import ModelCorrupt
@@ -14,6 +15,7 @@ from sterna.graph import FLOATING, Argument, Dtype, TensorKind, ValueRef
 from sterna.graph.check import MAX_LIST
 from sterna.intake.onnx.call import Call, Converter
 from sterna.intake.onnx.known import as_value, known_array
+from sterna.intake.onnx.rearranged import rearranged
 from sterna.intake.onnx.values import Computed, Element, Items, Shape, Size, Stored, Value, broadcast
 from sterna.intake.onnx.wire import HINT
 
@@ -178,8 +180,13 @@ def _unsqueeze(call: Call) -> Value:
             shape.insert(axis, 1)
         tensor = call.graph.tensor(result)
         after = None if shape is None else tuple(shape)
-        result = call.graph.emit("aten.unsqueeze.default", value.dtype, after, self=tensor, dim=axis)
+        made = call.graph.emit("aten.unsqueeze.default", value.dtype, after, self=tensor, dim=axis)
+        result = rearranged(made, [result], partial(_with_axis, axis))
     return result
+
+
+def _with_axis(axis: int, arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    return np.expand_dims(arrays[0], axis)
 
 
 def _concat(call: Call) -> Value:
@@ -197,7 +204,8 @@ def _concat(call: Call) -> Value:
     axis = call.attributes.integer("axis", 0 if call.opset < 4 else 1)
     tensors = tuple(call.graph.tensor(value) for value in values)
     shape = _joined([value.shape for value in values], axis)
-    return call.graph.emit("aten.cat.default", values[0].dtype, shape, tensors=tensors, dim=axis)
+    made = call.graph.emit("aten.cat.default", values[0].dtype, shape, tensors=tensors, dim=axis)
+    return rearranged(made, values, partial(np.concatenate, axis=axis))
 
 
 def _joined(shapes: list[Shape | None], axis: int) -> Shape | None:
@@ -298,7 +306,16 @@ def _sliced(call: Call, value: Value, axis: int, part: tuple[Size, Size, int]) -
     shape = _with(value.shape, axis, _sliced_size(value.shape, axis, part))
     arguments: dict[str, Argument] = {"dim": axis, "start": start}
     arguments["end"] = None if isinstance(end, int) and end >= _TO_THE_END else end
-    return call.graph.emit("aten.slice.Tensor", value.dtype, shape, self=tensor, step=step, **arguments)
+    made = call.graph.emit("aten.slice.Tensor", value.dtype, shape, self=tensor, step=step, **arguments)
+    if not isinstance(start, int) or not isinstance(end, int):
+        return made
+    return rearranged(made, [value], partial(_cut, axis, slice(start, end, step)))
+
+
+def _cut(axis: int, part: slice, arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    index = [slice(None)] * arrays[0].ndim
+    index[axis] = part
+    return arrays[0][tuple(index)]
 
 
 def _sliced_size(shape: Shape | None, axis: int, part: tuple[Size, Size, int]) -> int | None:

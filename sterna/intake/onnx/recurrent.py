@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sterna.errors import ModelCorrupt
 from sterna.graph import Argument
 from sterna.intake.onnx.call import Call, Converter
+from sterna.intake.onnx.rearranged import origin_of
 from sterna.intake.onnx.tensors import StoredTensor
 from sterna.intake.onnx.values import Computed, Shape, Stored, Value
 from sterna.intake.onnx.wire import HINT
@@ -136,7 +137,7 @@ def _checked(kind: _Kind, call: Call) -> _Kind:
 def _params(kind: _Kind, call: Call, directions: int) -> tuple[tuple[Argument, ...], int]:
     """The tensors of every direction as torch wants them, and the size of the state."""
     stored = [call.input(1), call.input(2)] + ([call.input(3)] if call.given(3) is not None else [])
-    tensors = [value.tensor for value in stored if isinstance(value, Stored)]
+    tensors = [tensor for value in stored if (tensor := origin_of(value)) is not None]
     if len(tensors) != len(stored):
         raise call.refuse("its weights are computed")
     hidden = tensors[1].shape[-1] if len(tensors[1].shape) == 3 else 0

@@ -29,11 +29,13 @@ class Computed:
         ref: the value.
         dtype: torch name of its element type.
         shape: sizes, None for one that may differ or is not known; None in all where even their number is not known.
+        origin: the same elements as a tensor that can be read, where the node only cuts and joins tensors of the file.
     """
 
     ref: ValueRef
     dtype: str
     shape: Shape | None
+    origin: StoredTensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

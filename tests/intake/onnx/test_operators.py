@@ -314,6 +314,29 @@ def test_shapes_that_the_network_computes_follow_the_batch(compare, case):
     assert not any(info.dtype == "int64" for info in network.graph.tensors.values())
 
 
+def test_gates_that_the_network_puts_into_order_are_the_weights_of_the_layer(compare):
+    """As PyTorch's exporter writes an LSTM cell: torch's gates i f g o are cut and joined as ONNX's i o f g."""
+    numbers = {"zero": ints(0), **{f"at{at}": ints(4 * at) for at in range(5)}}
+    tensors = {"w": normal(16, 6), "r": normal(16, 4), "b": normal(16), "rb": normal(16)}
+    nodes = [
+        part
+        for name in tensors
+        for part in (
+            helper.make_node("Slice", [name, "at0", "at1", "zero"], [f"{name}_i"]),
+            helper.make_node("Slice", [name, "at3", "at4", "zero"], [f"{name}_o"]),
+            helper.make_node("Slice", [name, "at1", "at3", "zero"], [f"{name}_fg"]),
+            helper.make_node("Concat", [f"{name}_i", f"{name}_o", f"{name}_fg"], [f"{name}_all"], axis=0),
+        )
+    ]
+    nodes.append(helper.make_node("Concat", ["b_all", "rb_all"], ["both"], axis=0))
+    wide = {"w_all": "W", "r_all": "R", "both": "B"}
+    nodes += [helper.make_node("Unsqueeze", [name, "zero"], [after]) for name, after in wide.items()]
+    nodes.append(node("LSTM", "x", *wide.values(), outputs=3, hidden_size=4))
+    network = compare(nodes, {"x": SEQUENCE}, {**tensors, **numbers})
+    shapes = sorted(info.shape for info in network.graph.tensors.values() if info.kind == "parameter")
+    assert shapes == [(16,), (16,), (16, 4), (16, 6)]
+
+
 def test_every_operator_is_tried():
     tried = {case.partition("-")[0] for case in CASES}
     tried |= {one.op_type for nodes in SHAPES_IN_THE_NETWORK.values() for one in nodes}
