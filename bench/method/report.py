@@ -36,14 +36,12 @@ class Report:
     Attributes:
         full_precision: held-out accuracy of each trained network.
         machine: what it ran on.
-        minutes: all of it together.
     """
 
     full_precision: dict[str, float]
     costs: Sequence[CostRatio]
     outcomes: Sequence[Outcome]
     machine: str
-    minutes: float
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Report:
@@ -68,7 +66,8 @@ def table(report: Report) -> str:
     seeds = len({o.seed for o in report.outcomes})
     sections = [
         "# The method against others",
-        f"Written by `make bench-method` in {report.minutes:.0f} minutes ({report.machine}); one thread for each run.",
+        f"Written by `make bench-method` ({report.machine}): {len(report.outcomes)} runs of one thread each, "
+        f"{sum(o.seconds for o in report.outcomes) / 60:.0f} minutes in all, two at a time.",
         f"Held-out accuracy of the *packed* network in percent: mean of {seeds} seeds (range). All methods start from "
         "the same trained network and have the same batches and steps; what they are is in [method.md](method.md).",
         "![accuracy against sparsity](bench-method.svg)",
