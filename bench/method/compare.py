@@ -88,7 +88,7 @@ def install_packed(network: nn.Module, result: Ternarised) -> tuple[int, int, in
     weights = zeros = payload = 0
     for name, (codes, scale) in result.layers.items():
         packed = encode_smallest(codes.numpy().reshape(-1))
-        decoded = decode(packed.codec, packed.chunks, memoryview(packed.payload), codes.numel(), CHUNK_WEIGHTS)
+        decoded = decode(packed, codes.numel(), CHUNK_WEIGHTS)
         weights += decoded.size
         zeros += int((decoded == 0).sum())
         payload += len(packed.payload)
