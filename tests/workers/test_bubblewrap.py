@@ -46,7 +46,7 @@ def test_the_installation_is_hidden_where_it_lies_in_what_is_shown():
     inside = Path(sys.prefix) / "data"
     command = Bubblewrap("bwrap", inside).command(("python",), inside / "work" / "j-1")
     assert command[command.index("--tmpfs") + 1] == str(inside)
-    assert "--tmpfs" not in Bubblewrap("bwrap", Path("/srv/data")).command(("python",), Path("/srv/data/work/j-1"))
+    assert "--tmpfs" not in Bubblewrap("bwrap", Path("/srv/sterna")).command(("python",), Path("/srv/sterna/j-1"))
 
 
 def test_libraries_of_the_environment_are_shown_once(tmp_path):

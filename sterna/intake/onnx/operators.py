@@ -13,8 +13,16 @@ from sterna.intake.onnx.elementwise import ELEMENTWISE
 from sterna.intake.onnx.layers import LAYERS
 from sterna.intake.onnx.pooling import POOLING
 from sterna.intake.onnx.recurrent import RECURRENT
+from sterna.intake.onnx.selection import SELECTION
 
-CONVERTERS: Final[Mapping[str, Converter]] = {**LAYERS, **RECURRENT, **POOLING, **ELEMENTWISE, **ARRANGEMENT}
+CONVERTERS: Final[Mapping[str, Converter]] = {
+    **LAYERS,
+    **RECURRENT,
+    **POOLING,
+    **ELEMENTWISE,
+    **ARRANGEMENT,
+    **SELECTION,
+}
 
 
 def check_onnx_operators(names: Iterable[str]) -> None:
