@@ -6,8 +6,9 @@ from sterna.method.evaluation import agreement, evaluate
 from sterna.method.layers import find_ternary_layers
 from sterna.method.normalisation import least_values_per_channel
 from sterna.method.objective import Objective, classification, distillation, regression
+from sterna.method.run_state import RunState
 from sterna.method.synthesis import match_statistics
-from sterna.method.ternarise import Task, Ternarised, ternarise
+from sterna.method.ternarise import Task, Ternarised, Validation, ternarise
 
 __all__ = [
     "Batch",
@@ -15,11 +16,13 @@ __all__ = [
     "Order",
     "Point",
     "Rows",
+    "RunState",
     "Samples",
     "Task",
     "TernariseConfig",
     "Ternarised",
     "TernaryLayer",
+    "Validation",
     "agreement",
     "classification",
     "distillation",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -65,25 +65,83 @@ class Samples:
         self._fixed = fixed
 
     @property
+    def divisible(self) -> bool:
+        """Whether the network takes batches of any size."""
+        return not self._fixed
+
+    @property
     def batches_per_epoch(self) -> int:
         """Batches that `shuffled` gives in one pass over the samples."""
         return max(1, self.size // self.batch_size)
 
-    def shuffled(self, generator: torch.Generator) -> Iterator[Batch]:
+    def shuffled(self, generator: torch.Generator) -> ShuffledBatches:
         """Batches of equal size without end, each epoch in a new order; what fills no batch is left out of it."""
-        while True:
-            order = torch.randperm(self.size, generator=generator)
-            for part in range(self.batches_per_epoch):
-                yield self._batch(order[part * self.batch_size : (part + 1) * self.batch_size])
+        return ShuffledBatches(self, generator)
 
-    def in_order(self) -> Iterator[Batch]:
-        """Every sample once."""
-        for rows in torch.arange(self.size).split(self.batch_size):
-            yield self._batch(rows)
+    def in_order(self, rows: Tensor | None = None) -> Iterator[Batch]:
+        """Every sample once; or these, (samples,) of indices."""
+        for part in (torch.arange(self.size) if rows is None else rows).split(self.batch_size):
+            yield self.batch(part)
 
-    def _batch(self, rows: Tensor) -> Batch:
+    def batch(self, rows: Tensor) -> Batch:
+        """These samples, at most `batch_size`."""
         count = len(rows)
         if self._fixed and count < self.batch_size:
             rows = rows.repeat(-(-self.batch_size // count))[: self.batch_size]
         target = None if self.target is None else self.target[rows]
         return Batch(tuple(samples[rows] for samples in self.inputs), target, count)
+
+
+class ShuffledBatches:
+    """Batches of equal size without end, each epoch in a new order; what fills no batch is left out of it.
+
+    Args:
+        samples: of which they are.
+        generator: draws an order at the first batch of each epoch.
+
+    Attributes:
+        drawn: batches given of the epoch that has begun.
+    """
+
+    def __init__(self, samples: Samples, generator: torch.Generator) -> None:
+        self._samples, self._generator = samples, generator
+        self._order: Tensor | None = None
+        self._epoch = generator.get_state()
+        self.drawn = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Batch:
+        if self._order is None or self.drawn == self._samples.batches_per_epoch:
+            self._begin_epoch(self._generator.get_state())
+        assert self._order is not None
+        size = self._samples.batch_size
+        rows = self._order[self.drawn * size : (self.drawn + 1) * size]
+        self.drawn += 1
+        return self._samples.batch(rows)
+
+    @property
+    def epoch(self) -> Tensor:
+        """State of the generator before it drew the order of the epoch: what it takes to draw it again, uint8."""
+        return self._epoch
+
+    def go_to(self, epoch: Tensor, drawn: int) -> None:
+        """Go on as from where `epoch` and `drawn` had these values.
+
+        Raises:
+            ValueError: they cannot have.
+        """
+        if not 0 <= drawn <= self._samples.batches_per_epoch:
+            raise ValueError(f"{drawn} batches of an epoch were drawn, it has {self._samples.batches_per_epoch}")
+        try:
+            self._generator.set_state(epoch)
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(f"no state of a generator: {str(error).splitlines()[0]}") from None
+        self._begin_epoch(epoch)
+        self.drawn = drawn
+
+    def _begin_epoch(self, epoch: Tensor) -> None:
+        self._epoch = epoch
+        self._order = torch.randperm(self._samples.size, generator=self._generator)
+        self.drawn = 0

@@ -37,6 +37,7 @@ class TernariseConfig:
         trials: 0: one run; else the strategy `trials`: up to so many fixed α, one after the other, until the sparsity
             is within `tolerance`; the nearest lands on the target.
         tolerance: of `trials`.
+        first_alpha: of the first trial; None: the one that the untrained weights would need.
         gradient: `straight-through`; or `exact`, without any gradient estimator, as in the paper: soft weights up to
             the landing and WDR from the first step.
         learning_rate: of the latent weights, in units of a scale per step (Adam).
@@ -51,6 +52,8 @@ class TernariseConfig:
             power of the target (see `sensitivity`).
         sensitivity_share: share of the steps after which that is no longer renewed.
         lock_every: steps between two settings of α, and between two reports.
+        micro_batch: samples of a batch that are taken at once (see `gradient`); None: all, as long as memory suffices.
+        precision: of training steps (see `precision`); `auto`: bf16 on GPUs that have it, else float32.
     """
 
     target_sparsity: float
@@ -60,6 +63,7 @@ class TernariseConfig:
     alpha: float | None = None
     trials: int = 0
     tolerance: float = 0.0005
+    first_alpha: float | None = None
     gradient: Literal["straight-through", "exact"] = "straight-through"
     learning_rate: float = 1e-2
     scale_learning_rate: float = 3e-3
@@ -72,6 +76,8 @@ class TernariseConfig:
     sensitivity: float = 0.6
     sensitivity_share: float = 0.3
     lock_every: int = 10
+    micro_batch: int | None = None
+    precision: Literal["auto", "float32", "bf16"] = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ class Point:
         sparsity: share of latent weights that are zeros when rounded now.
         alpha: α in force (the mean over layers where each has its own).
         strength: λ in force.
+        metric: of the network if it were landed now, where this step was validated.
     """
 
     step: int
@@ -93,3 +100,4 @@ class Point:
     alpha: float
     strength: float
     phase: Literal["search", "recover"]
+    metric: float | None = None

@@ -24,6 +24,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from sterna.method.selection import kth_smallest
 from sterna.method.wdr import alpha_of, threshold_of
 
 LEAST_KEPT_SHARE = 0.5
@@ -60,20 +61,22 @@ class QuantileLock:
     def threshold(self, v: Tensor, sensitivity: Tensor | None = None) -> Tensor:
         """τ_l of each weight's layer, (N,)."""
         limits = self._limits(v)
-        level = _smallest(self._rank(v, sensitivity, limits), self._zeros)
+        level = kth_smallest(self._rank(v, sensitivity, limits), self._zeros)
         levels = level.expand_as(limits) if sensitivity is None else level / sensitivity
         return _spread(torch.minimum(levels, limits), self._sizes)
 
     def land(self, v: Tensor, sensitivity: Tensor | None = None) -> Tensor:
         """Codes (N,) in {−1, 0, 1} with exactly the wanted zeros, ties broken by position."""
-        codes = torch.where(v < 0, -1.0, 1.0)
-        codes[self._rank(v, sensitivity, self._limits(v)).argsort(stable=True)[: self._zeros]] = 0.0
-        return codes
+        rank = self._rank(v, sensitivity, self._limits(v)).nan_to_num(nan=torch.inf, posinf=torch.inf)
+        level = kth_smallest(rank, self._zeros)
+        below, at = rank < level, rank == level
+        zeros = below | (at & (at.cumsum(0) <= self._zeros - below.sum()))
+        return torch.where(zeros, 0.0, torch.where(v < 0, -1.0, 1.0))
 
     def _limits(self, v: Tensor) -> Tensor:
         """The largest τ_l at which each layer still keeps its least, (L,)."""
         parts = zip(v.abs().split(self._sizes), self._least_kept, strict=True)
-        return torch.stack([_smallest(part, len(part) - kept) for part, kept in parts])
+        return torch.stack([kth_smallest(part, len(part) - kept) for part, kept in parts])
 
     def _rank(self, v: Tensor, sensitivity: Tensor | None, limits: Tensor) -> Tensor:
         magnitude = v.abs()
@@ -124,9 +127,4 @@ def mean_alpha(threshold: Tensor) -> float:
 
 def _spread(values: Tensor, sizes: Sequence[int]) -> Tensor:
     """From one value for each layer (L,) to one for each weight (N,)."""
-    return values.repeat_interleave(torch.tensor(sizes, device=values.device), output_size=sum(sizes))
-
-
-def _smallest(magnitude: Tensor, count: int) -> Tensor:
-    """The value of the `count`-th smallest element, 0 for none."""
-    return magnitude.kthvalue(count).values if count else magnitude.new_zeros(())
+    return torch.cat([value.expand(size) for value, size in zip(values, sizes, strict=True)])

@@ -22,22 +22,30 @@ def first_output(outputs: Tensor | tuple[Tensor, ...]) -> Tensor:
     return output.float() if output.dtype in LOW_PRECISION else output
 
 
-def evaluate(network: nn.Module, samples: Samples, objective: Objective, teacher: nn.Module | None = None) -> float:
-    """The metric of `objective` over all samples, in evaluation mode.
+def evaluate(
+    network: nn.Module,
+    samples: Samples,
+    objective: Objective,
+    teacher: nn.Module | None = None,
+    *,
+    rows: Tensor | None = None,
+) -> float:
+    """The metric of `objective` over all samples or some, in evaluation mode.
 
     Args:
         network: left in evaluation mode.
         samples: held-out samples.
         objective: whose metric is measured.
         teacher: the original network in evaluation mode; needed where the objective imitates it.
+        rows: which samples, (samples,) of indices; None: all.
     """
     network.eval()
     total = 0.0
     with torch.no_grad():
-        for batch in samples.in_order():
+        for batch in samples.in_order(rows):
             target = target_of(batch, objective, teacher)[: batch.count]
             total += float(objective.score(output_of(network, batch)[: batch.count], target))
-    return total / samples.size
+    return total / (samples.size if rows is None else len(rows))
 
 
 def agreement(network: nn.Module, original: nn.Module, samples: Samples, *, logits: bool) -> float:

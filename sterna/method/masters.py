@@ -9,39 +9,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from sterna.method.evaluation import LOW_PRECISION
 
 
-class MasterCopies(nn.Module):
-    """Masters of the low-precision ones among some parameters.
+class MasterCopies:
+    """Masters of the low-precision ones among some parameters; the others are trained themselves.
 
     Args:
-        parameters: by name; those of low precision stop asking for gradients, the others are left alone.
+        parameters: by name.
+
+    Attributes:
+        copies: the masters.
+        trained: what an optimiser moves: the other parameters, then the masters.
     """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter]) -> None:
-        super().__init__()
-        self._originals = {name: p for name, p in parameters.items() if p.dtype in LOW_PRECISION}
-        self.copies = nn.ParameterList(nn.Parameter(p.detach().float()) for p in self._originals.values())
-        for parameter in self._originals.values():
-            parameter.requires_grad_(False)
-        self.trained: list[nn.Parameter] = [
-            *(p for name, p in parameters.items() if name not in self._originals),
-            *self.copies,
-        ]
-
-    def rounded(self) -> dict[str, Tensor]:
-        """What the network runs with, by name, differentiable in the masters."""
-        return {
-            name: copy.to(original.dtype)
-            for (name, original), copy in zip(self._originals.items(), self.copies, strict=True)
-        }
+        self._originals = [p for p in parameters.values() if p.dtype in LOW_PRECISION]
+        self.copies = [p.detach().float() for p in self._originals]
+        for parameter in self._originals:
+            parameter.requires_grad_()
+        self._own = [p for p in parameters.values() if p.dtype not in LOW_PRECISION]
+        self.trained: list[Tensor] = [*self._own, *self.copies]
 
     def install(self) -> None:
         """Round the masters into the parameters that they stand for."""
-        with torch.no_grad():
-            for original, copy in zip(self._originals.values(), self.copies, strict=True):
-                original.copy_(copy)
+        for original, copy in zip(self._originals, self.copies, strict=True):
+            original.copy_(copy)
+
+    def forget_gradient(self) -> None:
+        """Let the gradients of all that is trained be none."""
+        for tensor in (*self.trained, *self._originals):
+            tensor.grad = None
+
+    def carry_gradient(self) -> None:
+        """Add to the gradients of masters those of the parameters that they stand for, which are forgotten."""
+        for original, copy in zip(self._originals, self.copies, strict=True):
+            if original.grad is not None:
+                gradient = original.grad.float()
+                copy.grad = gradient if copy.grad is None else copy.grad + gradient
+                original.grad = None

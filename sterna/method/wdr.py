@@ -51,7 +51,7 @@ def wdr_slope(v: Tensor, alpha: Tensor | float) -> Tensor:
         A tensor like `v`. Subtracting a small multiple of it moves each weight towards its own well.
     """
     slope = 2.0 * v * (alpha - 2.0 * v * v)
-    return slope.masked_fill_(v.abs() >= 1.0, 0.0)
+    return slope.mul_(v.abs().lt_(1.0))
 
 
 def threshold_of(alpha: float) -> float:
@@ -64,25 +64,18 @@ def alpha_of(threshold: float) -> float:
     return 2.0 * threshold * threshold
 
 
-def harden(v: Tensor, threshold: Tensor, hardness: float) -> Tensor:
-    """(1 − κ)·v + κ·T(v), with the gradient of v itself (a straight-through gradient).
+def harden(v: Tensor, threshold: Tensor, hardness: float, *, out: Tensor | None = None) -> Tensor:
+    """(1 − κ)·v + κ·T(v), where T(v) = sign(v) where |v| > τ, else 0.
 
-    T(v) = sign(v) where |v| > τ, else 0. At κ = 0 this is the full-precision weight; at κ = 1 it is ternary.
+    At κ = 0 this is the full-precision weight; at κ = 1 it is ternary.
 
     Args:
         v: latent weights (N,).
         threshold: τ, () or (N,).
         hardness: κ in [0, 1].
+        out: where to, a tensor like `v`.
     """
-    return _Harden.apply(v, threshold, hardness)  # type: ignore[no-any-return,no-untyped-call]  # torch leaves it untyped
-
-
-class _Harden(torch.autograd.Function):
-    @staticmethod
-    def forward(_ctx: object, v: Tensor, threshold: Tensor, hardness: float) -> Tensor:
-        hard = v.sign().mul_(v.abs() > threshold)
-        return hard if hardness >= 1.0 else torch.lerp(v, hard, hardness)
-
-    @staticmethod
-    def backward(_ctx: object, *grads: Tensor) -> tuple[Tensor, None, None]:
-        return grads[0], None, None
+    # All in the type of v: between floats and truth values torch takes many times as long.
+    survives = torch.abs(v, out=out).gt_(threshold)
+    hard = torch.copysign(survives, v, out=survives)
+    return hard if hardness >= 1.0 else torch.lerp(v, hard, hardness, out=hard)

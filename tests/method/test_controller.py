@@ -26,6 +26,13 @@ def test_landing_has_the_count_whatever_the_ties(values, target):
     assert torch.equal(codes[codes != 0] < 0, v[codes != 0] < 0)
 
 
+def test_of_equal_weights_the_first_are_zero():
+    v = torch.randint(-3, 4, (20_000,), generator=torch.Generator().manual_seed(0)).float()
+    codes = QuantileLock([20_000], 0.5).land(v)
+    first = v.abs().argsort(stable=True)[:10_000]
+    assert torch.equal((codes == 0).nonzero().flatten(), first.sort().values)
+
+
 def test_threshold_is_the_quantile_of_the_magnitude():
     v = torch.randn(10_001, generator=torch.Generator().manual_seed(1))
     lock = QuantileLock([10_001], 7_000 / 10_001)

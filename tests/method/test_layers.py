@@ -5,7 +5,6 @@ import copy
 import pytest
 import torch
 from torch import nn
-from torch.func import functional_call
 
 from sterna.method import (
     Samples,
@@ -123,7 +122,12 @@ def test_every_layer_gets_a_gradient(name):
     inputs = tokens() if shape is None else values(*shape)
     network(inputs)  # builds what is lazy
     latent = LatentWeights(dict(network.named_parameters()), find_ternary_layers(network), 0.3)
-    functional_call(network, latent.weights(torch.tensor(0.3), 1.0), (inputs,)).square().sum().backward()
+    latent.harden(torch.tensor(0.3), 1.0)
+    with torch.no_grad():
+        latent.install()
+    network(inputs).square().sum().backward()
+    with torch.no_grad():
+        latent.carry_gradient()
     assert all(bool(part.any()) for part in latent.v.grad.split(latent.sizes))
     assert bool(latent.log_scale.grad.any())
 

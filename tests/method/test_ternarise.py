@@ -13,6 +13,7 @@ from sterna.method import (
     Samples,
     Task,
     TernariseConfig,
+    Validation,
     classification,
     distillation,
     evaluate,
@@ -22,9 +23,9 @@ from sterna.method import (
 from sterna.method.schedule import LEAST_RECOVERY_STEPS
 
 
-def run(problem, *, seed=0, on_step=lambda _: "continue", **options):
+def run(problem, *, seed=0, on_step=lambda _: "continue", validation=None, **options):
     config = TernariseConfig(**({"target_sparsity": 0.7, "steps": 200} | options))
-    task = Task(problem.train, classification(), seed=seed)
+    task = Task(problem.train, classification(), seed=seed, validation=validation)
     return ternarise(problem.network, problem.layers, task, config, on_step=on_step)
 
 
@@ -90,6 +91,44 @@ def test_the_sparsity_is_at_the_target_at_every_locked_step_after_the_homotopy(p
     assert all(value == pytest.approx(0.8, abs=1e-4) for value in landed)
     assert max(abs(value - 0.8) for value in search[60:]) < 0.05  # one step moves few weights across
     assert [point.step for point in seen] == list(range(1, 301))
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "twn"}, {"trials": 2, "gradient": "exact"}])
+def test_validation_meets_a_ternary_network_and_the_training_does_not_feel_it(problem, options):
+    undisturbed = copy.deepcopy(problem)
+    wanted = run(undisturbed, steps=100, **options)
+    levels, told = [], []
+
+    def measure(network):
+        torch.rand(())
+        parameters = dict(network.eval().named_parameters())
+        weights = [parameters[layer.name].detach() for layer in problem.layers]
+        levels.extend(max(len(row.abs().unique()) for row in weight) for weight in weights)
+        return float(len(levels))
+
+    def remember(point):
+        told.append((point.step, point.metric))
+        return "continue"
+
+    found = run(problem, steps=100, validation=Validation(measure, every=25), on_step=remember, **options)
+    for name, (codes, scale) in wanted.layers.items():
+        assert torch.equal(codes, found.layers[name][0])
+        assert torch.equal(scale, found.layers[name][1])
+    assert set(levels) <= {1, 2}  # 0 and the channel's scale
+    steps = [step for step, metric in told if metric is not None]
+    assert len(steps) >= 3
+    assert all(later - earlier >= 25 for earlier, later in itertools.pairwise(steps))
+
+
+def test_what_validation_measures_last_is_what_comes_out(problem):
+    measured = []
+
+    def measure(network):
+        measured.append({name: p.detach().clone() for name, p in network.named_parameters()})
+        return 0.0
+
+    run(problem, steps=100, lock_every=1, validation=Validation(measure, every=1))
+    assert all(torch.equal(measured[-1][name], p) for name, p in problem.network.named_parameters())
 
 
 def test_sparsity_rises_with_a_fixed_alpha(problem):
