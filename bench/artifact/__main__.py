@@ -14,6 +14,7 @@ from bench.artifact.codecs import measure_codecs
 from bench.artifact.latency import latencies
 from bench.artifact.report import Report, page
 from bench.artifact.sizes import large_sizes, trained_sizes
+from bench.artifact.small import measure_networks, measure_small
 
 PAGE = Path("docs/bench-artifact.md")
 
@@ -28,6 +29,8 @@ def main() -> None:
         codecs=measure_codecs(options.weights),
         latencies=latencies(),
         sizes=large_sizes() + ([] if options.quick else trained_sizes()),
+        small=measure_small(),
+        networks=measure_networks(),
         weights=options.weights,
     )
     text = page(report)

@@ -11,5 +11,7 @@ MAX_SIZE = 2**48
 """Of one dimension and of one tensor in elements, so that no product of sizes leaves 64 bits."""
 MAX_TERNARY_WEIGHTS = 2**32
 MAX_CHUNK_WEIGHTS = 2**24
+MAX_ANS_WEIGHTS = 2**14
+"""Of a tensor in codec 5, which is decoded at some 20 M weights a second, ten times slower than the others there."""
 MAX_WEIGHTS_PER_BYTE = 1024
 """A tensor's codes take at least a byte for so many weights: a small file cannot demand much memory."""

@@ -32,7 +32,8 @@ from sterna.artifact.limits import (
 )
 from sterna.errors import ArtifactCorrupt, ArtifactVersionUnsupported
 
-VERSION = 1
+VERSIONS = (1, 2)
+"""Those that are read. A file is of the lowest that has its codecs, so that older readers read what they can."""
 
 _MEMBERS = ("version", "chunk_weights", "ternary", "dense", "graph", "data_sha256", "report")
 _TERNARY_MEMBERS = ("shape", "codec", "chunks", "codes_crc32", "scale_crc32")
@@ -83,13 +84,13 @@ class Manifest:
         report: JSON of the maker's, as it was given.
     """
 
+    version: int
     chunk_weights: int
     ternary: Mapping[str, TernaryEntry]
     dense: Mapping[str, int]
     graph: GraphEntry
     data_sha256: str
     report: Mapping[str, Any]
-    version: int = VERSION
 
 
 def manifest_to_text(manifest: Manifest) -> str:
@@ -120,17 +121,22 @@ def manifest_from_text(text: str) -> Manifest:
     """
     members = expect_object(from_text(text, "the manifest"), "the manifest")
     version = expect_integer(members.get("version"), "the manifest's version", least=1, most=2**31)
-    if version != VERSION:
-        raise ArtifactVersionUnsupported(f"format version {version}, this reader knows {VERSION}", hint=_NEWER)
+    if version not in VERSIONS:
+        known = " and ".join(map(str, VERSIONS))
+        raise ArtifactVersionUnsupported(f"format version {version}, this reader knows {known}", hint=_NEWER)
     expect_object(members, "the manifest", _MEMBERS)
     chunk_weights = expect_integer(members["chunk_weights"], "chunk_weights", least=1, most=MAX_CHUNK_WEIGHTS)
     ternary = expect_object(members["ternary"], "ternary")
     dense = expect_object(members["dense"], "dense")
     if not ternary:
         raise ArtifactCorrupt("the manifest lists no ternary weight, at least one is needed")
+    entries = {name: _entry_from_json(name, value, chunk_weights) for name, value in ternary.items()}
+    for name, entry in entries.items():
+        _check_codec(f"ternary weight {short(name)}", entry, version)
     return Manifest(
+        version=version,
         chunk_weights=chunk_weights,
-        ternary={name: _entry_from_json(name, value, chunk_weights) for name, value in ternary.items()},
+        ternary=entries,
         dense={name: _crc32(value, f"CRC-32 of {short(name)}") for name, value in dense.items()},
         graph=_graph_from_json(members["graph"]),
         data_sha256=_sha256(members["data_sha256"]),
@@ -172,6 +178,18 @@ def _entry_from_json(name: str, value: object, chunk_weights: int) -> TernaryEnt
             f"at most {MAX_WEIGHTS_PER_BYTE} weights a byte are allowed"
         )
     return entry
+
+
+def _check_codec(what: str, entry: TernaryEntry, version: int) -> None:
+    codec = CODECS[entry.codec]
+    if codec.version > version:
+        raise ArtifactCorrupt(
+            f"{what}: codec {entry.codec} in a file of version {version}, it is allowed from version {codec.version} on"
+        )
+    if entry.weights > codec.most_weights:
+        raise ArtifactCorrupt(
+            f"{what}: codec {entry.codec} for {entry.weights} weights, at most {codec.most_weights} are allowed"
+        )
 
 
 def _chunks_from_json(value: object, what: str, weights: int, chunk_weights: int) -> tuple[Chunk, ...]:

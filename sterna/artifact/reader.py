@@ -64,7 +64,7 @@ class Artifact:
         self._file = data
         self._view = memoryview(data)
         try:
-            _refuse_archive(self._view)
+            _refuse_foreign(bytes(self._view[:9]))
             self._header = read_header(self._view)
             self.manifest = _read_manifest(self._header)
             check_stored(self._header, self.manifest)
@@ -83,7 +83,7 @@ class Artifact:
             ArtifactCorrupt: truncated, or it contradicts itself.
             ArtifactDigestMismatch: the manifest or the graph are not as they were written.
             ArtifactVersionUnsupported: of a newer version, with a newer codec or a newer operator.
-            UnsupportedFormat: a safetensors file that is no artifact.
+            UnsupportedFormat: a file of another format, or a safetensors file that is no artifact.
             OSError: no such file, or it cannot be read.
         """
         with Path(path).open("rb") as file:
@@ -266,13 +266,25 @@ def is_artifact(path: str | os.PathLike[str]) -> bool:
         return file.read(8 + len(_MAGIC))[8:] == _MAGIC
 
 
-def _refuse_archive(view: memoryview) -> None:
+def _refuse_foreign(head: bytes) -> None:
     """Tell those who give a model in place of an artifact so: its first bytes would be read as an absurd length."""
-    if view[:4] == _ARCHIVE:
-        raise UnsupportedFormat(
-            "a zip archive, as a model (.pt2) or its data (.npz) is; this reads artifacts (.sterna)",
-            hint="`sterna compress` makes an artifact of a model, `sterna inspect` shows either.",
-        )
+    if head[:4] != _ARCHIVE and head[8:] in {b"", b"{"}:
+        return  # a safetensors file, or too little of one
+    raise UnsupportedFormat(
+        f"{_name_of(head)}; this reads artifacts (.sterna)",
+        hint="`sterna compress` makes an artifact of a model, `sterna inspect` shows either.",
+    )
+
+
+def _name_of(head: bytes) -> str:
+    if head[:4] == _ARCHIVE:
+        return "a zip archive, as a model (.pt2) or its data (.npz) is"
+    # ONNX has no mark of its own: it begins with its IR version, a small number, as the first field of a message.
+    if head[0] == 0x08 and head[1] < 0x40:
+        return "an ONNX model"
+    if head[0] == 0x80:
+        return "a pickle"
+    return "no safetensors file, which an artifact is"
 
 
 def _read_manifest(header: Header) -> Manifest:

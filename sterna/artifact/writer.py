@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.artifact.codec import CHUNK_WEIGHTS, EncodedCodes, encode_smallest
+from sterna.artifact.codec import CHUNK_WEIGHTS, CODECS, EncodedCodes, encode_smallest, worthwhile_codecs
 from sterna.artifact.container import OutgoingTensor, arrange, write_container
 from sterna.artifact.contents import ArtifactContents, check_contents
 from sterna.artifact.deflate import deflate_text
@@ -67,6 +67,7 @@ def write_artifact(
     tensors = arrange(_outgoing(contents, encoded, graph_text))
     crc32, data_sha256 = _digest(tensors)
     manifest = Manifest(
+        version=max(CODECS[made.codec].version for made in encoded.values()),
         chunk_weights=chunk_weights,
         ternary={name: _ternary_entry(name, contents, made, crc32) for name, made in encoded.items()},
         dense={name: crc32[name] for name in contents.dense},
@@ -92,12 +93,13 @@ def _in_graph_order(contents: ArtifactContents) -> list[str]:
 
 
 def _encode_all(contents: ArtifactContents, chunk_weights: int) -> dict[str, EncodedCodes]:
+    codecs = worthwhile_codecs([ternary.codes.size for ternary in contents.ternary.values()])
     encoded = {}
     for name in _in_graph_order(contents):
         codes = contents.ternary[name].codes
         if codes.size > MAX_TERNARY_WEIGHTS:
             raise ModelTooLarge(f"{name} has {codes.size} weights, at most {MAX_TERNARY_WEIGHTS} are allowed")
-        encoded[name] = encode_smallest(np.ascontiguousarray(codes).reshape(-1), chunk_weights)
+        encoded[name] = encode_smallest(np.ascontiguousarray(codes).reshape(-1), chunk_weights, codecs)
     return encoded
 
 

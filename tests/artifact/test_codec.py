@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sterna.artifact.chunk_error import ChunkError
-from sterna.artifact.codec import CODECS, Chunk, EncodedCodes, decode, encode, encode_smallest
+from sterna.artifact.codec import CODECS, Chunk, EncodedCodes, decode, encode, encode_smallest, worthwhile_codecs
 
 
 @st.composite
@@ -111,14 +111,39 @@ def test_the_chosen_codec_is_near_the_entropy(sparsity, most):
     assert 8 * len(encode_smallest(codes).payload) <= most * (possible + nonzeros)
 
 
+@pytest.mark.parametrize("weights", [1_000, 16_384, 16_385, 50_000])
 @pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.5, 0.7, 0.9, 0.99])
-def test_the_smallest_is_chosen(sparsity):
+def test_the_smallest_is_chosen(sparsity, weights):
     random = np.random.default_rng(2)
-    codes = np.where(random.random(50_000) < sparsity, 0, random.integers(0, 2, 50_000) * 2 - 1).astype(np.int8)
-    sizes = {number: len(encode(codes, number).payload) for number in CODECS}
+    codes = np.where(random.random(weights) < sparsity, 0, random.integers(0, 2, weights) * 2 - 1).astype(np.int8)
+    allowed = [1, 2, 3, 4, 5] if weights <= 16_384 else [1, 2, 3, 4]
+    sizes = {number: len(encode(codes, number).payload) for number in allowed}
     chosen = encode_smallest(codes)
     assert len(chosen.payload) == min(sizes.values())
     assert chosen.codec == min(number for number, size in sizes.items() if size == min(sizes.values()))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "small"),
+    [
+        ([1], True),
+        ([16384] * 40, True),
+        ([16384, 16385], True),
+        ([16385], False),
+        ([1000, 18000], False),
+        ([1000, 9000, 10**5 - 10**4], True),
+        ([1000, 8999, 10**5 - 10**4], False),
+        ([2**32, 16384], False),
+    ],
+)
+def test_a_slow_codec_is_tried_where_a_tenth_is_in_small_tensors(sizes, small):
+    assert worthwhile_codecs(sizes) == ((1, 2, 3, 4, 5) if small else (1, 2, 3, 4))
+
+
+def test_only_the_codecs_that_are_given_are_tried():
+    codes = np.random.default_rng(3).integers(-1, 2, 5000, dtype=np.int8)
+    assert encode_smallest(codes).codec == 5
+    assert encode_smallest(codes, codecs=(1, 2, 3, 4)).codec in {1, 2, 3, 4}
 
 
 def test_tiny_tensors_are_trits():

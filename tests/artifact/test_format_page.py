@@ -9,6 +9,7 @@ import pytest
 
 from sterna.artifact import Artifact, limits
 from sterna.artifact.codec import CODECS, EncodedCodes, decode, encode
+from sterna.artifact.manifest import VERSIONS
 from sterna.compress.compress import ARTIFACT_MEDIA_TYPE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
@@ -37,8 +38,8 @@ def test_examples_of_the_codecs(number):
         chunks = encode(codes, number).chunks  # their zeros; their lengths may differ between builds of zlib
         zeros = chunks[0].zeros
         assert np.array_equal(CODECS[number].decode(payload, codes.size, zeros), codes)
-        if number == 1:
-            assert encode(codes, 1).payload == payload
+        if number in {1, 5}:
+            assert encode(codes, number).payload == payload
 
 
 def test_the_whole_file(page_file):
@@ -85,6 +86,15 @@ def test_limits():
     assert limits.MAX_TERNARY_WEIGHTS == 2**32
     assert "1024 · (bytes of the codes) MUST be at least the number of weights" in PAGE
     assert limits.MAX_WEIGHTS_PER_BYTE == 1024
+    assert "A tensor of codec 5 MUST have at most 16 384 weights" in PAGE
+    assert limits.MAX_ANS_WEIGHTS == CODECS[5].most_weights == 16384
+
+
+def test_versions():
+    rows = re.findall(r"^\| (\d) \| (?:all of this page but|the same and) codec (\d)", PAGE, re.MULTILINE)
+    assert rows == [("1", "5"), ("2", "5")]
+    assert {number: codec.version for number, codec in CODECS.items()} == {1: 1, 2: 1, 3: 1, 4: 1, 5: 2}
+    assert VERSIONS == (1, 2)
 
 
 def test_decoding_side_by_side_is_decoding_in_a_row():

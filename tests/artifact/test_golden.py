@@ -1,7 +1,8 @@
-"""A file of format version 1, kept as it was written once: every later reader gives back the same network.
+"""A file of each format version, kept as it was written once: every later reader gives back the same network.
 
-Not rewritten when the writer improves. Its deflated parts are compared by what they decode to, because builds of zlib
-deflate differently; the rest byte by byte.
+Not rewritten when the writer improves. Deflated parts are compared by what they decode to, because builds of zlib
+deflate differently; the rest byte by byte. Both hold the same network: in version 1 codecs 1 to 4, in version 2
+codec 5 wherever it is smallest.
 """
 
 import hashlib
@@ -13,8 +14,15 @@ import pytest
 from sterna.artifact import Artifact, ArtifactContents, TernaryTensor, write_artifact
 from sterna.graph import Graph, Input, Node, TensorInfo, TensorRef, ValueRef
 
-GOLDEN = Path(__file__).with_name("golden") / "version-1.sterna"
-SHA256 = "58f80e859dc9f98eb9e664e406dd844c40c5b4d6324134397f18a8bc7b4f44b3"
+GOLDEN = {version: Path(__file__).with_name("golden") / f"version-{version}.sterna" for version in (1, 2)}
+SHA256 = {
+    1: "58f80e859dc9f98eb9e664e406dd844c40c5b4d6324134397f18a8bc7b4f44b3",
+    2: "5383646838879d2f9e089ca14b531993f71f51107d9fcdef4dd358e6af05de3e",
+}
+CODECS_OF = {
+    1: {"trits.weight": 1, "positive.weight": 2, "mask.weight": 3, "gaps.weight": 4},
+    2: {"trits.weight": 1, "positive.weight": 5, "mask.weight": 5, "gaps.weight": 5},
+}
 
 
 def chance(name, count):
@@ -55,16 +63,19 @@ def contents():
     return ArtifactContents(graph, TERNARY, DENSE, {"target_sparsity": 0.7, "alpha": None, "note": "é"})
 
 
-def test_its_bytes_are_those_of_the_day():
-    assert hashlib.sha256(GOLDEN.read_bytes()).hexdigest() == SHA256
+@pytest.mark.parametrize("version", GOLDEN)
+def test_its_bytes_are_those_of_the_day(version):
+    assert hashlib.sha256(GOLDEN[version].read_bytes()).hexdigest() == SHA256[version]
 
 
-def test_it_still_gives_the_same_network():
-    with Artifact.open(GOLDEN) as artifact:
+@pytest.mark.parametrize("version", GOLDEN)
+def test_it_still_gives_the_same_network(version):
+    with Artifact.open(GOLDEN[version]) as artifact:
         artifact.verify()
+        assert artifact.manifest.version == version
         assert artifact.graph == contents().graph
         assert artifact.report == contents().report
-        assert {layer.codec for layer in artifact.layers} == {1, 2, 3, 4}
+        assert {layer.name: layer.codec for layer in artifact.layers} == CODECS_OF[version]
         for name, expected in TERNARY.items():
             assert np.array_equal(artifact.codes(name), expected.codes)
             assert np.array_equal(artifact.scale(name), expected.scale)
@@ -73,11 +84,20 @@ def test_it_still_gives_the_same_network():
             assert artifact.dense(name).dtype == array.dtype
 
 
-@pytest.mark.parametrize("name", ["trits.weight/codes", *[f"{name}/scale" for name in TERNARY], *DENSE])
-def test_what_is_not_deflated_is_written_as_then(tmp_path, name):
+NOT_DEFLATED = [*[f"{name}/scale" for name in TERNARY], *DENSE]
+
+
+@pytest.mark.parametrize(
+    ("version", "name"),
+    [
+        *[(1, name) for name in ("trits.weight/codes", *NOT_DEFLATED)],
+        *[(2, name) for name in (*[f"{name}/codes" for name in TERNARY], *NOT_DEFLATED)],
+    ],
+)
+def test_what_is_not_deflated_is_written_as_then(tmp_path, version, name):
     write_artifact(tmp_path / "now.sterna", contents())
     pieces = []
-    for path in (GOLDEN, tmp_path / "now.sterna"):
+    for path in (GOLDEN[version], tmp_path / "now.sterna"):
         file = path.read_bytes()
         with Artifact(file) as artifact:
             stored, start = artifact._header.tensors[name], artifact._header.data_start

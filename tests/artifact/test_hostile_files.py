@@ -33,6 +33,20 @@ def test_a_model_in_place_of_an_artifact_is_told_so():
     assert "sterna compress" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"\x08\x08\x12\x07pytorch" + bytes(100), "an ONNX model"),
+        (b"\x80\x02}q\x00." + bytes(100), "a pickle"),
+        (b"GGUF\x03\x00\x00\x00" + bytes(100), "no safetensors file"),
+        (b"# A page\n\nof words\n", "no safetensors file"),
+    ],
+)
+def test_any_other_file_is_told_what_it_is_and_what_is_read(content, found):
+    with pytest.raises(UnsupportedFormat, match=rf"^{found}.*; this reads artifacts \(\.sterna\)$"):
+        Artifact(content)
+
+
 def test_lengthened(page_file):
     with pytest.raises(ArtifactCorrupt, match="the file holds"):
         Artifact(page_file + b"\0")
@@ -70,10 +84,11 @@ def test_random_damage_is_refused(page_file):
                 verify(file)
 
 
-@pytest.mark.parametrize("codec", [1, 2, 3, 4])
+@pytest.mark.parametrize("codec", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("seed", range(40))
 def test_random_codes_within_true_digests(forge, codec, seed):
     chance = np.random.default_rng(seed)
+    forge.manifest["version"] = 2
     forge.manifest["ternary"]["fc.weight"]["codec"] = codec
     forge.store("fc.weight/codes", chance.bytes(chance.integers(1, 10)))
     with Artifact(forge.build()) as artifact:
@@ -157,8 +172,9 @@ def swollen(data):
     return stream.compress(data) + stream.flush()
 
 
-@pytest.mark.parametrize("codec", [2, 3, 4])
+@pytest.mark.parametrize("codec", [2, 3, 4, 5])
 def test_codes_that_swell_are_refused_before_they_do(forge, codec):
+    forge.manifest["version"] = 2
     forge.manifest["ternary"]["fc.weight"]["codec"] = codec
     forge.store("fc.weight/codes", swollen(bytes(64 * 2**20)) + b"\0")
     file = forge.build()

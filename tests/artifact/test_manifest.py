@@ -92,16 +92,38 @@ def test_what_a_manifest_may_not_say(path, value, message):
         manifest_from_text(changed(path, value))
 
 
-@pytest.mark.parametrize("value", [2, 99])
+@pytest.mark.parametrize("value", [3, 99])
 def test_another_version_is_refused_before_its_members_are_looked_at(value):
-    with pytest.raises(ArtifactVersionUnsupported, match=f"format version {value}, this reader knows 1") as caught:
+    with pytest.raises(
+        ArtifactVersionUnsupported, match=f"format version {value}, this reader knows 1 and 2"
+    ) as caught:
         manifest_from_text(json.dumps({"version": value, "new": True}))
     assert "newer" in caught.value.hint
 
 
 def test_an_unknown_codec_is_refused():
-    with pytest.raises(ArtifactVersionUnsupported, match="codec 5, this reader knows 1, 2, 3, 4"):
-        manifest_from_text(changed((*WEIGHT, "codec"), 5))
+    with pytest.raises(ArtifactVersionUnsupported, match="codec 6, this reader knows 1, 2, 3, 4, 5"):
+        manifest_from_text(changed((*WEIGHT, "codec"), 6))
+
+
+def test_both_versions_are_read_and_kept():
+    for version in (1, 2):
+        manifest = manifest_from_text(changed(("version",), version))
+        assert json.loads(manifest_to_text(manifest)) == sound() | {"version": version}
+
+
+def test_codec_5_is_of_version_2_and_of_small_tensors():
+    manifest = sound()
+    manifest["chunk_weights"] = 2**20
+    weight = manifest["ternary"]["fc.weight"]
+    weight.update(codec=5, shape=[128, 128], chunks=[[3000, 4096]])
+    with pytest.raises(ArtifactCorrupt, match="codec 5 in a file of version 1, it is allowed from version 2 on"):
+        manifest_from_text(json.dumps(manifest))
+    manifest["version"] = 2
+    assert manifest_from_text(json.dumps(manifest)).ternary["fc.weight"].codec == 5
+    weight.update(shape=[16385])
+    with pytest.raises(ArtifactCorrupt, match="codec 5 for 16385 weights, at most 16384 are allowed"):
+        manifest_from_text(json.dumps(manifest))
 
 
 def test_few_bytes_for_many_weights_are_refused():

@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from sterna.artifact import Artifact, ArtifactContents, TernaryTensor, write_artifact
 from sterna.errors import InvalidSpec, ModelCorrupt
-from sterna.graph import ValueRef
+from sterna.graph import TensorInfo, ValueRef
 
 
 def test_the_safetensors_package_opens_it(tmp_path, mixed_contents):
@@ -65,6 +65,42 @@ def test_the_summary_is_that_of_the_file(tmp_path, mixed_contents):
     with Artifact.open(tmp_path / "m.sterna") as artifact:
         for field in dataclasses.fields(artifact.listing):
             assert getattr(artifact.listing, field.name) == getattr(summary, field.name)
+
+
+def test_the_version_is_the_lowest_that_has_the_codecs(tmp_path, page_contents):
+    def written(codes):
+        weight = TernaryTensor(codes, np.ones((1, 1), np.float32))
+        graph = dataclasses.replace(page_contents.graph, tensors=tensors_of(codes.shape))
+        contents = dataclasses.replace(page_contents, graph=graph, ternary={"fc.weight": weight})
+        write_artifact(tmp_path / "m.sterna", contents)
+        with Artifact.open(tmp_path / "m.sterna") as artifact:
+            assert np.array_equal(artifact.codes("fc.weight"), codes)
+            return artifact.layers[0].codec, artifact.manifest.version
+
+    def tensors_of(shape):
+        info = dataclasses.replace(page_contents.graph.tensors["fc.weight"], shape=shape)
+        return {**page_contents.graph.tensors, "fc.weight": info}
+
+    codes = np.random.default_rng(1).integers(-1, 2, (128, 129), dtype=np.int8)
+    assert written(codes[:2, :3]) == (1, 1)
+    assert written(codes[:, :128]) == (5, 2)
+    assert written(codes)[1] == 1
+
+
+@pytest.mark.parametrize(("rows", "version"), [(77, 1), (79, 2)])
+def test_a_tenth_of_the_weights_in_small_tensors_makes_version_2(tmp_path, graph_of, rows, version):
+    random = np.random.default_rng(2)
+    shapes = {"fc.weight": (rows, 128), "big.weight": (300, 300)}
+    ternary = {
+        name: TernaryTensor(random.integers(-1, 2, shape, dtype=np.int8), np.ones((1, 1), np.float32))
+        for name, shape in shapes.items()
+    }
+    graph = graph_of(shapes["fc.weight"], {"big.weight": TensorInfo("parameter", "float32", shapes["big.weight"])})
+    write_artifact(tmp_path / "m", ArtifactContents(graph, ternary, {"fc.bias": np.zeros(2, np.float32)}))
+    with Artifact.open(tmp_path / "m") as artifact:
+        assert artifact.manifest.version == version
+        assert (artifact.layers[0].codec == 5) == (version == 2)
+        artifact.verify()
 
 
 scales = hnp.from_dtype(np.dtype(np.float32), allow_nan=False, allow_infinity=False)
