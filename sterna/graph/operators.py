@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Operator:
         may_alias: its result may share memory with the first argument that is a tensor or a list of them.
         makes: it makes a tensor out of numbers alone, wherever the network is.
         grows: it may make far more memory than it is given.
+        grows_by: the arguments of a layer that make it do so, where one of their numbers is above `USUAL_NUMBER`.
     """
 
     arguments: tuple[str, ...]
@@ -50,6 +52,11 @@ class Operator:
     may_alias: bool = False
     makes: bool = False
     grows: bool = False
+    grows_by: tuple[str, ...] = ()
+
+
+USUAL_NUMBER: Final = 64
+"""No network pads, strides or dilates by more; up to here a layer's result is in proportion to what it is given."""
 
 
 def _layer(arguments: str, kind: str, *, weights: str = "weight", channel_axis: int = 0) -> Operator:
@@ -92,7 +99,9 @@ _CELL = "input hx w_ih w_hh b_ih b_hh"
 _EMBEDDING_BAG = (
     "weight indices offsets scale_grad_by_freq mode sparse per_sample_weights include_last_offset padding_idx"
 )
-_TRANSPOSED = _layer(_CONV_TRANSPOSED, "conv_transpose", channel_axis=1)
+_TRANSPOSED = replace(
+    _layer(_CONV_TRANSPOSED, "conv_transpose", channel_axis=1), grows_by=("stride", "dilation", "output_padding")
+)
 
 _LAYERS = {
     "aten.linear.default": _layer("input weight bias", "linear"),
@@ -106,7 +115,7 @@ _LAYERS = {
     # Its output-channel axis is what the equation says (einsum.py); one operand permuted is a view of it.
     "aten.einsum.default": replace(_layer("equation tensors path", "einsum", weights="tensors"), may_alias=True),
     **_each(
-        _layer(_CONV, "conv"),
+        replace(_layer(_CONV, "conv"), grows_by=("padding",)),
         "conv1d.default conv1d.padding conv2d.default conv2d.padding conv3d.default conv3d.padding",
     ),
     **_each(_TRANSPOSED, "conv_transpose1d.default conv_transpose2d.input conv_transpose3d.input"),
@@ -240,7 +249,8 @@ _SHAPES = {
     "aten.lift_fresh_copy.default": _function("self"),
     **_each(_view("self dtype non_blocking copy memory_format"), "to.dtype to.dtype_layout"),
     "aten.to.other": _view("self other non_blocking copy memory_format"),
-    **_each(_function("tensors dim"), "cat.default concat.default stack.default"),
+    # Of what they are given twice they make twice as much, and sixty of them in a row more than there is.
+    **_each(_growing("tensors dim"), "cat.default concat.default stack.default"),
     "aten.flip.default": _function("self dims"),
     "aten.roll.default": _function("self shifts dims"),
     **_each(_function("self diagonal"), "tril.default triu.default"),

@@ -39,6 +39,7 @@ SCALAR_TYPES: Final[Mapping[int, str]] = {
 }
 _STRIDED = 7
 _MEMBER_NAME = re.compile(r"(?:weight|tensor)_[0-9]{1,9}")
+_OBJECT_NAME = re.compile(r"(?:custom|opaque)_obj_.*")
 _INDEX = Reader("the index of tensors", MODEL)
 
 
@@ -84,7 +85,7 @@ def read_index(archive: Archive, folder: str, config: str, limits: Limits) -> di
         limits: of this reading.
 
     Raises:
-        ModelUnsafe: a tensor is a pickle, or something that is no tensor.
+        ModelUnsafe: a tensor is a pickle, something that is no tensor, or said to lie where no tensor does.
         ModelCorrupt: the index contradicts itself or the archive.
         OperatorUnsupported: an element type that is not read.
     """
@@ -119,10 +120,15 @@ def check_total(tensors: Mapping[str, StoredTensor], limits: Limits) -> None:
 
 def _entry(name: str, entry: object, folder: str) -> StoredTensor:
     member = _INDEX.get(entry, "path_name", str)
-    if _INDEX.get(entry, "use_pickle", bool) or not _MEMBER_NAME.fullmatch(member):
+    if _INDEX.get(entry, "use_pickle", bool) or _OBJECT_NAME.fullmatch(member):
         raise ModelUnsafe(
             f"{quoted(name)} is stored as a pickled object; reading it would run code from the file",
             hint="Keep plain dense CPU tensors as parameters and buffers, and no other objects, and export again.",
+        )
+    if not _MEMBER_NAME.fullmatch(member):
+        raise ModelUnsafe(
+            f"{quoted(name)} is said to lie in {quoted(member)}; tensors lie in members called weight_N or tensor_N",
+            hint="Send the file as torch.export.save has written it.",
         )
     meta = _INDEX.get(entry, "tensor_meta", dict)
     if _INDEX.get(meta, "layout", int) != _STRIDED:

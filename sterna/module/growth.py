@@ -13,6 +13,7 @@ from typing import Any, Final
 from torch import Tensor
 
 from sterna.errors import ModelTooLarge
+from sterna.graph.operators import USUAL_NUMBER, Operator
 
 MAX_MADE_ELEMENTS: Final = 2**30
 
@@ -25,12 +26,32 @@ def check_growth(name: str, function: Callable[..., Any], arguments: Mapping[str
         function: what is going to be called.
         arguments: by name; tensors among them are only asked for their shapes and types.
     """
-    made = _count(function(**{key: _without_memory(key, value) for key, value in arguments.items()}))
+    try:
+        made = _count(function(**{key: _without_memory(key, value) for key, value in arguments.items()}))
+    except (RuntimeError, TypeError) as error:  # the latter where a size does not fit 64 bits
+        if "overflow" not in str(error).lower():
+            raise
+        raise _too_large(f"{name} would make more elements than can be counted") from None
     if made > MAX_MADE_ELEMENTS:
-        raise ModelTooLarge(
-            f"{name} would make {made} elements at once; at most {MAX_MADE_ELEMENTS} are made",
-            hint="Look for a size or a number of repetitions that is far too large, and export again.",
-        )
+        raise _too_large(f"{name} would make {made} elements at once")
+
+
+def has_unusual_number(operator: Operator, arguments: Mapping[str, Any]) -> bool:
+    """Whether a layer pads, strides or dilates so far that its result may be out of proportion to what it is given."""
+    return any(_largest(arguments.get(name)) > USUAL_NUMBER for name in operator.grows_by)
+
+
+def _largest(value: Any) -> int:  # noqa: ANN401  a number, a list of them, or how to pad in words
+    if isinstance(value, list | tuple):
+        return max(map(_largest, value), default=0)
+    return value if isinstance(value, int) else 0
+
+
+def _too_large(what: str) -> ModelTooLarge:
+    return ModelTooLarge(
+        f"{what}; at most {MAX_MADE_ELEMENTS} are made",
+        hint="Look for a size or a number of repetitions that is far too large, and export again.",
+    )
 
 
 def _without_memory(key: str, value: Any) -> Any:  # noqa: ANN401  whatever an operator takes

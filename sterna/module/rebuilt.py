@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from sterna.errors import ModelUnsafe
 from sterna.graph import OPERATORS, Argument, Dtype, Graph, Network, Node, TensorRef, ValueRef, check_graph
 from sterna.module.arrays import to_tensor
-from sterna.module.growth import check_growth
+from sterna.module.growth import check_growth, has_unusual_number
 from sterna.module.operators import DTYPES, FUNCTIONS, MEMORY_FORMATS
 
 
@@ -85,7 +85,7 @@ class RebuiltNetwork(nn.Module):
             arguments["device"] = device
         if "memory_format" in arguments:
             arguments["memory_format"] = MEMORY_FORMATS.get(arguments["memory_format"])
-        if operator.grows:
+        if operator.grows or has_unusual_number(operator, arguments):
             check_growth(node.operator, function, arguments)
         result = function(**arguments)
         if node.unpacked or len(node.outputs) > 1:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.hostile.conftest import Sound
 from tests.hostile.corpus import CANARY, CODE, DATA_ATTACKS, MODEL_ATTACKS, bomb
+from tests.hostile.corpus_foreign import FOREIGN_ATTACKS
 
 MOST_S = 2.0
 MOST_MB = 200
@@ -64,6 +65,10 @@ def answers(exported, tmp_path_factory):
             path = folder / f"{name}.pt2"
             path.write_bytes(make(Sound(folder, dict(exported))))
             lines.append([name, str(path), None])
+    for name, (_, make_foreign) in FOREIGN_ATTACKS.items():
+        path = folder / name
+        path.write_bytes(make_foreign())
+        lines.append([name, str(path), None])
     for name, (_, make_data) in DATA_ATTACKS.items():
         path = folder / f"{name}.data"
         path.write_bytes(make_data())
@@ -81,7 +86,8 @@ def answers(exported, tmp_path_factory):
     return folder, dict(map(json.loads, done.stdout.splitlines()))
 
 
-EXPECTED = {name: code for name, (code, _) in (*MODEL_ATTACKS.items(), *DATA_ATTACKS.items())}
+CORPORA = (MODEL_ATTACKS, FOREIGN_ATTACKS, DATA_ATTACKS)
+EXPECTED = {name: code for corpus in CORPORA for name, (code, _) in corpus.items()}
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -251,6 +251,20 @@ def test_indexes_that_lie_are_refused(sound, path, value, error):
         read_model(spoil_index(sound, path, value))
 
 
+@pytest.mark.parametrize(
+    ("member", "words"),
+    [
+        ("custom_obj_0", "pickled object"),
+        ("../..", r"is said to lie in '\.\./\.\.'; tensors lie in members called weight_N"),
+        ("weight_0/../../x", "is said to lie in"),
+        ("/etc/passwd", "is said to lie in '/etc/passwd'"),
+    ],
+)
+def test_a_member_of_another_name_is_refused_for_its_name(sound, member, words):
+    with pytest.raises(ModelUnsafe, match=words):
+        read_model(spoil_index(sound, ("path_name",), member))
+
+
 def test_few_bytes_do_not_become_many(sound):
     """A stride of 0 repeats one element: 4 stored bytes would stand for 2^40."""
     index = sound.json(INDEX)

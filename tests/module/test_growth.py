@@ -43,6 +43,44 @@ def test_memory_without_bound_is_refused(operator, arguments):
     assert operator in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("operator", "arguments"),
+    [
+        ("aten.conv2d.default", {"padding": (2**50, 2**50)}),
+        ("aten.conv2d.default", {"padding": (2**20, 2**20)}),
+        ("aten.conv2d.default", {"padding": (2**62, 2**62)}),
+        ("aten.conv_transpose2d.input", {"stride": (2**20, 2**20)}),
+        ("aten.conv_transpose2d.input", {"dilation": (2**20, 2**20)}),
+    ],
+)
+def test_layers_that_pad_or_stride_without_bound_are_refused(operator, arguments):
+    nodes = (Node(operator, {"input": X, "weight": X} | arguments, ("y",)),)
+    module = build_module(Network(Graph((Input("x", "float32", (None, 2, 3, 3)),), {}, nodes, (ValueRef("y"),))))
+    with pytest.raises(ModelTooLarge, match=operator):
+        module(torch.ones(2, 2, 3, 3))
+
+
+def test_usual_layers_are_not_measured(monkeypatch):
+    def must_not(*_):
+        raise AssertionError("measured")
+
+    monkeypatch.setattr("sterna.module.rebuilt.check_growth", must_not)
+    node = Node("aten.conv2d.default", {"input": X, "weight": X, "padding": (64, 1), "stride": (2, 2)}, ("y",))
+    module = build_module(Network(Graph((Input("x", "float32", (None, 2, 3, 3)),), {}, (node,), (ValueRef("y"),))))
+    assert module(torch.ones(2, 2, 3, 3)).shape == (2, 2, 65, 2)
+
+
+def test_doubling_again_and_again_is_refused():
+    nodes = [Node("aten.cat.default", {"tensors": (X, X), "dim": 0}, ("v1",))]
+    nodes += [
+        Node("aten.cat.default", {"tensors": (ValueRef(f"v{n}"), ValueRef(f"v{n}")), "dim": 0}, (f"v{n + 1}",))
+        for n in range(1, 60)
+    ]
+    graph = Graph((Input("x", "float32", (None, 2)),), {}, tuple(nodes), (ValueRef("v60"),))
+    with pytest.raises(ModelTooLarge, match=r"aten\.cat\.default would make"):
+        build_module(Network(graph))(torch.ones(2**24, 2))
+
+
 def test_what_is_bounded_is_made_as_torch_makes_it():
     x = torch.randn(3, 2, requires_grad=True)
     repeated = network("aten.repeat.default", self=X, repeats=(2, 3))(x)
@@ -165,6 +203,9 @@ CALLS = {  # one of each
     "aten.new_full.default": {"self": values(3), "size": [4], "fill_value": 2},
     "aten.one_hot.default": {"self": indices(3), "num_classes": 5},
     "aten.outer.default": {"self": values(3), "vec2": values(4)},
+    "aten.cat.default": {"tensors": [values(3, 2), values(1, 2)]},
+    "aten.concat.default": {"tensors": [values(3, 2), values(1, 2)], "dim": 0},
+    "aten.stack.default": {"tensors": [values(3), values(3)], "dim": 1},
     "aten.cdist.default": {"x1": values(2, 3, 4), "x2": values(2, 5, 4), "p": 2.0},
 }
 
