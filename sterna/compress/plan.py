@@ -1,4 +1,4 @@
-"""Before training: what is minimised, and for how many steps.
+"""Before training: what is minimised, for how many steps, and by what it is validated.
 
 `auto` takes classification for integer targets, regression for floating ones, distillation where there is no target.
 The number of steps comes from the budget; without one it is 16 epochs, within bounds that let weights move at all and
@@ -8,6 +8,7 @@ let a large data set end.
 from __future__ import annotations
 
 import copy
+import math
 import time
 from dataclasses import dataclass
 from itertools import islice
@@ -16,24 +17,33 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from api_schemas import Budget
+from api_schemas import Budget, CompressSpec
 from sterna.compress.samples import TrainingData
-from sterna.errors import DataMismatch, InvalidSpec, ModelDoesNotRun
+from sterna.errors import DataMismatch, InvalidSpec, ModelDoesNotRun, OutOfMemory
 from sterna.method import (
     Batch,
     Objective,
     Rows,
+    Samples,
+    TernariseConfig,
+    Validation,
     classification,
     distillation,
+    evaluate,
     least_values_per_channel,
     regression,
 )
 from sterna.method.evaluation import output_of, target_of
+from sterna.method.gradient import BatchGradient, is_out_of_memory
 
 DEFAULT_EPOCHS = 16
 LEAST_STEPS, MOST_STEPS = 600, 20_000
 SMALL_STEPS = 100
 TIMED_STEPS = 5
+MOST_TRIALS = 6
+VALIDATIONS = 20
+VALIDATION_SHARE = 0.03
+LEAST_VALIDATED, MOST_VALIDATED = 128, 512
 
 ObjectiveName = Literal["auto", "classification", "regression", "distillation"]
 
@@ -56,6 +66,7 @@ def choose_objective(module: nn.Module, data: TrainingData, name: ObjectiveName)
 
     Raises:
         ModelDoesNotRun: it fails, or gives nothing to train on.
+        OutOfMemory: memory does not suffice for it.
         DataMismatch: the target does not fit the output.
         InvalidSpec: the objective needs a target and there is none.
     """
@@ -94,16 +105,75 @@ def check_statistics(module: nn.Module, data: TrainingData) -> None:
         )
 
 
-def plan_steps(module: nn.Module, data: TrainingData, objective: Objective, budget: Budget) -> Plan:
-    """How many optimiser steps the budget allows. A budget in seconds is turned into steps by timing a few of them."""
+def plan_steps(
+    module: nn.Module, data: TrainingData, objective: Objective, budget: Budget, *, timed: int | None = None
+) -> Plan:
+    """How many optimiser steps the budget allows. A budget in seconds is turned into steps by timing a few of them.
+
+    Args:
+        module: the network, unchanged.
+        data: for batches.
+        objective: what is minimised.
+        budget: what may be used.
+        timed: the plan's steps as an earlier attempt of the same job found them: nothing is timed again.
+    """
     per_epoch = data.train.batches_per_epoch
     if budget.epochs is not None:
         steps = max(2, round(budget.epochs * per_epoch))
     else:
         steps = min(MOST_STEPS, max(LEAST_STEPS, DEFAULT_EPOCHS * per_epoch))
     if budget.seconds is not None:
-        steps = max(2, min(steps, int(budget.seconds / _seconds_per_step(module, data, objective))))
+        afforded = int(budget.seconds / _seconds_per_step(module, data, objective)) if timed is None else timed
+        steps = max(2, min(steps, afforded))
     return Plan(objective, steps, small=steps < SMALL_STEPS)
+
+
+def ternarise_config(spec: CompressSpec, steps: int) -> TernariseConfig:
+    """What is asked for, in the method's own terms. With α fixed it is the paper's training: no estimator.
+
+    Args:
+        spec: what is asked for.
+        steps: of the whole plan; trials share them.
+    """
+    strategy = spec.search.strategy
+    given = spec.search.alpha
+    one_trial = strategy == "trials" and given is not None
+    trials = 0 if strategy != "trials" else 1 if one_trial else MOST_TRIALS
+    return TernariseConfig(
+        target_sparsity=spec.target_sparsity,
+        steps=max(2, steps // max(1, trials)),
+        granularity=spec.granularity,
+        method=spec.method,
+        alpha=None if one_trial else given,
+        trials=trials,
+        tolerance=spec.tolerance,
+        first_alpha=given if one_trial else None,
+        gradient="straight-through" if strategy == "track" else "exact",
+    )
+
+
+def plan_validation(
+    held_out: Samples, objective: Objective, teacher: nn.Module | None, steps: int, *, seed: int
+) -> Validation:
+    """Some held-out samples, as many and as often as a small share of the training's time allows.
+
+    Args:
+        held_out: to choose from.
+        objective: by what the network is measured.
+        teacher: runs beside it in training, which makes a step longer.
+        steps: of all trials together.
+        seed: chooses the samples.
+    """
+    per_step = 3 if teacher is None else 1.5  # batches run forward in the time of a training step
+    afforded = int(VALIDATION_SHARE * steps / VALIDATIONS * per_step) * held_out.batch_size
+    count = min(MOST_VALIDATED, max(LEAST_VALIDATED, afforded))
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(held_out.size, generator=generator)[:count].sort().values
+    cost = math.ceil(len(rows) / held_out.batch_size) / per_step
+    return Validation(
+        measure=lambda network: evaluate(network, held_out, objective, teacher, rows=rows),
+        every=math.ceil(max(steps / VALIDATIONS, cost / VALIDATION_SHARE)),
+    )
 
 
 def _first_output(module: nn.Module, batch: Batch) -> Tensor:
@@ -111,7 +181,12 @@ def _first_output(module: nn.Module, batch: Batch) -> Tensor:
     try:
         with torch.no_grad():
             output = output_of(module, batch)
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+    except (RuntimeError, ValueError, IndexError, TypeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise OutOfMemory(
+                f"the network needs more memory than there is for a batch of {len(batch.inputs[0])} samples",
+                hint="Look in the network for a size that is far too large, or use a larger worker.",
+            ) from error
         raise ModelDoesNotRun(
             f"the network fails on a batch of {len(batch.inputs[0])} samples: {str(error).splitlines()[0]}",
             hint="Run the exported program on the same arrays; export it with a dynamic batch axis.",
@@ -161,10 +236,14 @@ def _described(target: Rows) -> str:
 def _seconds_per_step(module: nn.Module, data: TrainingData, objective: Objective) -> float:
     """Wall time of a training step of the network, measured on a copy of it; the first step warms up."""
     trial = copy.deepcopy(module).train()
+
+    def loss_of(part: Batch) -> Tensor:
+        target = target_of(part, objective, module)
+        return objective.loss(output_of(trial, part), target)
+
+    gradient = BatchGradient(trial.zero_grad, divisible=data.train.divisible)
     marks = []
     for batch in islice(data.train.shuffled(torch.Generator().manual_seed(0)), TIMED_STEPS + 1):
-        target = target_of(batch, objective, module)
-        objective.loss(output_of(trial, batch), target).backward()
-        trial.zero_grad()
+        float(gradient.take(batch, loss_of))  # a GPU is waited for
         marks.append(time.perf_counter())
     return max(1e-6, (marks[-1] - marks[0]) / TIMED_STEPS)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from numpy.typing import NDArray
 
 from api_schemas import ArtifactRef, CompressSpec, LayerReport, Measured, Result
-from sterna.artifact import Artifact
+from sterna.artifact import Artifact, LayerEntry
+from sterna.compress.histograms import weight_histogram
 from sterna.digest import file_digest
+
+MOST_HISTOGRAMS: Final = 128
+"""Of the largest layers: a result is read often, and hundreds of kilobytes would make it slow."""
 
 
 def manifest_report(model_path: Path, spec: CompressSpec, alpha: float, steps: int) -> dict[str, Any]:
@@ -24,18 +31,24 @@ def manifest_report(model_path: Path, spec: CompressSpec, alpha: float, steps: i
     }
 
 
-def describe(artifact_path: Path, spec: CompressSpec, model_bytes: int, alpha: float) -> Result:
-    """The result without metric, time and files: everything that the packed file itself tells."""
+def describe(
+    artifact_path: Path, spec: CompressSpec, model_bytes: int, alpha: float, original: Mapping[str, NDArray[Any]]
+) -> Result:
+    """The result without metric, time and files: everything that the packed file itself tells.
+
+    Args:
+        artifact_path: the packed file.
+        spec: what was asked for.
+        model_bytes: of the file that was sent.
+        alpha: that was found.
+        original: the weights before, by name, for the histograms.
+    """
     artifact_bytes = artifact_path.stat().st_size
     with Artifact.open(artifact_path) as artifact:
+        largest = sorted(artifact.layers, key=lambda entry: -entry.weights)[:MOST_HISTOGRAMS]
+        told = {entry.name for entry in largest}
         layers = tuple(
-            LayerReport(
-                name=entry.name,
-                shape=entry.shape,
-                weights=entry.weights,
-                sparsity=entry.sparsity,
-                scale_shape=entry.scale_shape,
-            )
+            _layer_report(artifact, entry, original[entry.name] if entry.name in told else None)
             for entry in artifact.layers
         )
         return Result(
@@ -53,6 +66,18 @@ def describe(artifact_path: Path, spec: CompressSpec, model_bytes: int, alpha: f
             seconds=0.0,
             layers=layers,
         )
+
+
+def _layer_report(artifact: Artifact, entry: LayerEntry, before: NDArray[Any] | None) -> LayerReport:
+    return LayerReport(
+        name=entry.name,
+        shape=entry.shape,
+        weights=entry.weights,
+        sparsity=entry.sparsity,
+        scale_shape=entry.scale_shape,
+        packed_bytes=entry.payload_bytes,
+        histogram=None if before is None else weight_histogram(before, artifact.ternary(entry.name)),
+    )
 
 
 def file_reference(path: Path, media_type: str, measured: Measured) -> ArtifactRef:

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from sterna.graph import Graph, Input, TensorRef, ValueRef
 from sterna.intake import Data
 from sterna.intake.data import held_out_samples
-from sterna.method import Samples, match_statistics
+from sterna.method import Rows, Samples, match_statistics
 from sterna.module.operators import DTYPES
 
+_CPU = torch.device("cpu")
 BATCH_SIZE = 64
 SYNTHETIC_SAMPLES = 2048
 
@@ -37,6 +38,10 @@ class TrainingData:
     train: Samples
     held_out: Samples
     synthetic: bool = False
+
+    def on(self, device: torch.device) -> TrainingData:
+        """The same samples; their batches lie on that device."""
+        return TrainingData(_samples_on(self.train, device), _samples_on(self.held_out, device), self.synthetic)
 
     def familiarise(self, module: nn.Module, go_on: Callable[[], bool]) -> None:
         """Move the inputs, in place, to where the module's own running statistics say that its data was."""
@@ -84,10 +89,18 @@ class StoredRows:
         array: (all rows, …), perhaps mapped and read-only.
         dtype: of the tensors that it gives.
         rows: which rows, (samples,); None: all of them.
+        device: where those tensors lie.
     """
 
-    def __init__(self, array: NDArray[np.generic], dtype: torch.dtype, rows: NDArray[np.int64] | None = None) -> None:
+    def __init__(
+        self,
+        array: NDArray[np.generic],
+        dtype: torch.dtype,
+        rows: NDArray[np.int64] | None = None,
+        device: torch.device = _CPU,
+    ) -> None:
         self.dtype = dtype
+        self._device = device
         self._array = array
         self._rows = rows
 
@@ -103,7 +116,22 @@ class StoredRows:
     def __getitem__(self, rows: Tensor) -> Tensor:
         """These samples, copied; (rows, …)."""
         wanted = rows.numpy() if self._rows is None else self._rows[rows.numpy()]
-        return torch.from_numpy(self._array[wanted]).to(self.dtype)
+        return torch.from_numpy(self._array[wanted]).to(self._device, self.dtype)
+
+    def on(self, device: torch.device) -> StoredRows:
+        """The same samples, given as tensors on that device."""
+        return StoredRows(self._array, self.dtype, self._rows, device)
+
+
+def _samples_on(samples: Samples, device: torch.device) -> Samples:
+    inputs = [_rows_on(rows, device) for rows in samples.inputs]
+    target = None if samples.target is None else _rows_on(samples.target, device)
+    return Samples(inputs, target, batch_size=samples.batch_size, fixed=not samples.divisible)
+
+
+def _rows_on(rows: Rows, device: torch.device) -> Rows:
+    assert isinstance(rows, StoredRows | Tensor)
+    return rows.on(device) if isinstance(rows, StoredRows) else rows.to(device)
 
 
 def _samples(

@@ -87,6 +87,11 @@ def test_the_report_adds_up(cnn, tmp_path):
     assert result.model_bytes == cnn.model.stat().st_size
     assert result.ratio == pytest.approx(result.model_bytes / result.artifact_bytes)
     assert result.bits_per_weight < 1.03 * result.entropy_bits_per_weight
+    for layer in result.layers:
+        shares = layer.histogram.negative + layer.sparsity + layer.histogram.positive
+        assert shares == pytest.approx(1)
+        assert sum(layer.histogram.before) == sum(layer.histogram.after) == layer.weights
+    assert 8 * sum(layer.packed_bytes for layer in result.layers) / total <= result.bits_per_weight
     for reference in result.artifacts:
         content = (tmp_path / reference.name).read_bytes()
         assert (reference.bytes, reference.sha256) == (len(content), hashlib.sha256(content).hexdigest())
@@ -137,12 +142,24 @@ def test_the_same_seed_gives_the_same_bytes(mlp, tmp_path):
 
 def test_events_tell_the_phases_in_order_and_progress_between(mlp, tmp_path):
     events = []
-    compress(mlp.model, mlp.data, spec(), tmp_path, on_event=events.append)
+    result = compress(mlp.model, mlp.data, spec(), tmp_path, on_event=events.append)
     assert [e.phase for e in events if e.kind == "phase"] == ["validating", "baseline", "search", "recover", "pack"]
     points = [e for e in events if e.kind == "progress"]
     assert points[-1].step == points[-1].steps
     assert points[-1].metric is not None
+    assert (points[0].step, points[0].metric) == (0, result.metric.baseline)
     assert [p.step for p in points] == sorted(p.step for p in points)
+
+
+def test_the_metric_is_told_all_along_the_training(mlp, tmp_path):
+    events = []
+    result = compress(mlp.model, mlp.data, spec(budget={"epochs": 27}), tmp_path, on_event=events.append)
+    told = [(e.step, e.metric) for e in events if e.kind == "progress" and e.metric is not None]
+    assert 12 <= len(told) <= 22
+    assert [step for step, _ in told] == sorted({step for step, _ in told})
+    assert told[-2][1] == pytest.approx(result.metric.ternary, abs=0.05)
+    named = {e.metric_name for e in events if e.kind == "progress"}
+    assert named == {None, "accuracy"}
 
 
 def test_without_data_the_sparsity_is_exact_and_the_result_says_what_it_is_not(mlp, tmp_path):
@@ -361,6 +378,22 @@ def test_trials_meet_the_target_too(mlp, tmp_path):
     assert result.metric.drop < 0.1
     steps = [e.step for e in events if e.kind == "progress"]
     assert steps == sorted(steps)
+
+
+def test_one_trial_lands_on_the_target_and_says_what_its_alpha_gave(mlp, tmp_path):
+    results = [
+        compress(
+            mlp.model,
+            mlp.data,
+            spec(target_sparsity=0.6, search={"strategy": "trials", "alpha": alpha}),
+            tmp_path / name,
+        )
+        for name, alpha in (("low", 0.2), ("high", 1.2))
+    ]
+    assert all(abs(result.sparsity - 0.6) < 0.0005 and result.target_met for result in results)
+    ((low,), (high,)) = (result.trials for result in results)
+    assert (low.alpha, high.alpha) == (0.2, 1.2)
+    assert low.sparsity < 0.6 < high.sparsity
 
 
 def test_a_fixed_alpha_gives_the_sparsity_that_it_gives(mlp, tmp_path):
