@@ -1,7 +1,7 @@
 """The blob store: files under their sha-256, in a local folder, in memory or in an S3-compatible store.
 
-    blobs/ab/ab12…              content, written once and never changed
-    uploads/upl_…/0, 1, …       parts of uploads that are still on their way
+    blobs/ab/ab12…      content, written once and never changed
+    uploads/upl_…/      what has arrived of uploads that are still on their way (`storage/parts.py`)
 
 Content appears under its name only when it is whole and its digest has been checked, so what exists is right. Files
 of any size pass through in pieces of a few MiB. Nothing is buffered whole.
@@ -9,15 +9,14 @@ of any size pass through in pieces of a few MiB. Nothing is buffered whole.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryDirectory
-from typing import BinaryIO
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -25,10 +24,17 @@ from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
 from sterna.digest import file_digest
 from sterna.errors import ArtifactDigestMismatch, NotFound
+from storage.parts import WRITE_BYTES, FolderParts, ObjectParts, Parts, PartWriter
+
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK_BYTES = 4 * 2**20
-_WRITE_BYTES = 8 * 2**20
+_FILE_CHUNK_BYTES = 2**20
+# A store that is away is told of after seconds: requests are answered with 503 then, and workers have a patience of
+# their own (obstore's default is three minutes).
+_RETRIES: Final[RetryConfig] = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
 
 
 class BlobStore:
@@ -37,6 +43,7 @@ class BlobStore:
     def __init__(self, store: ObjectStore, *, folder: Path | None = None) -> None:
         self._store = store
         self._folder = folder
+        self._parts: Parts = ObjectParts(store) if folder is None else FolderParts(folder)
 
     @classmethod
     def open(cls, url: str) -> BlobStore:
@@ -52,13 +59,21 @@ class BlobStore:
             return cls(LocalStore(folder, mkdir=True), folder=folder)
         if parts.scheme == "memory":
             return cls(MemoryStore())
-        return cls(from_url(url))
+        return cls(from_url(url, retry_config=_RETRIES))
 
     def ping(self) -> None:
         """Asks the store for the least that it can answer; raises what obstore raises when it cannot."""
         if self._folder is not None and not self._folder.is_dir():
             raise FileNotFoundError(self._folder)
         obstore.list_with_delimiter(self._store, prefix="ping")
+
+    def digests(self) -> Iterator[str]:
+        """The sha-256 of everything that is stored, in no order."""
+        for page in obstore.list(self._store, prefix="blobs"):
+            for entry in page:
+                name = entry["path"].rpartition("/")[2]
+                if _SHA256.fullmatch(name):  # a local folder may hold what was being written when somebody was killed
+                    yield name
 
     def put_file(self, path: Path) -> tuple[str, int]:
         """Stores a file; content that is there already is not written again.
@@ -68,7 +83,7 @@ class BlobStore:
         """
         sha256 = file_digest(path)
         if not self.has(sha256):
-            obstore.put(self._store, _key(sha256), path, chunk_size=_WRITE_BYTES, max_concurrency=2)
+            obstore.put(self._store, _key(sha256), path, chunk_size=WRITE_BYTES, max_concurrency=2)
         return sha256, path.stat().st_size
 
     def has(self, sha256: str) -> bool:
@@ -91,12 +106,13 @@ class BlobStore:
             raise _no_blob(sha256) from None
 
     def stream(self, sha256: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """The bytes from `start` up to but not including `end`, in pieces of about 4 MiB.
+        """The bytes from `start` up to but not including `end`, in pieces of a few MiB at most.
 
         Raises:
             NotFound: it is not stored; at the first piece.
         """
-        yield from self._read(_key(sha256), start, self.size(sha256) if end is None else end)
+        read = self._read if self._folder is None else self._read_file
+        yield from read(_key(sha256), start, self.size(sha256) if end is None else end)
 
     def fetch(self, sha256: str, path: Path) -> None:
         """Copies a blob to a file and checks its digest.
@@ -144,19 +160,9 @@ class BlobStore:
         except FileNotFoundError:
             return
 
-    def put_part(self, upload_id: str, n: int, path: Path) -> None:
-        """Stores part `n` of an upload in place of any that was there; the file may be moved there and be gone."""
-        if self._folder is not None:
-            target = self._folder / _part_key(upload_id, n)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                path.replace(target)
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-            else:
-                return
-        obstore.put(self._store, _part_key(upload_id, n), path, chunk_size=_WRITE_BYTES, max_concurrency=2)
+    def part_writer(self, upload_id: str, n: int, *, begin: int, scratch: Path) -> PartWriter:
+        """To send part `n` of an upload in place of any that was there; see `storage.parts.Parts`."""
+        return self._parts.writer(upload_id, n, begin=begin, scratch=scratch)
 
     def compose(self, upload_id: str, numbers: Sequence[int], *, sha256: str) -> str:
         """Joins parts to the blob `sha256`, in one pass.
@@ -167,58 +173,23 @@ class BlobStore:
         Raises:
             NotFound: a part is not there.
         """
-        if self._folder is not None:
-            return self._join(self._folder, upload_id, numbers, sha256)
-        digest = hashlib.sha256()
-        # Not a `with` block: what is closed appears in the store, what is only let go does not.
-        writer = obstore.open_writer(self._store, _key(sha256), buffer_size=_WRITE_BYTES, max_concurrency=2)
-        for chunk in self._parts(upload_id, numbers):
-            digest.update(chunk)
-            writer.write(chunk)
-        if digest.hexdigest() == sha256:
-            writer.close()
-        return digest.hexdigest()
-
-    def _join(self, folder: Path, upload_id: str, numbers: Sequence[int], sha256: str) -> str:
-        """`compose` in a local folder: hashed as it is copied, and there once it is whole."""
-        target = folder / _key(sha256)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256()
-        parts = folder / "uploads" / upload_id
-        parts.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=parts, prefix="whole-", delete=False) as whole:
-            temporary = Path(whole.name)
-            try:
-                for n in numbers:
-                    with _opened_part(folder, upload_id, n) as part:
-                        while block := part.read(_CHUNK_BYTES):
-                            digest.update(block)
-                            whole.write(block)
-                if digest.hexdigest() == sha256:
-                    whole.flush()
-                    temporary.replace(target)
-            finally:
-                temporary.unlink(missing_ok=True)
-        return digest.hexdigest()
+        return self._parts.join(upload_id, numbers, key=_key(sha256), sha256=sha256)
 
     def drop_parts(self, upload_id: str, numbers: Sequence[int]) -> None:
         """Removes parts; those that are not there are passed over."""
-        for n in numbers:
-            try:
-                obstore.delete(self._store, _part_key(upload_id, n))
-            except FileNotFoundError:
-                continue
-        if self._folder is not None:
-            shutil.rmtree(self._folder / "uploads" / upload_id, ignore_errors=True)
+        self._parts.drop(upload_id, numbers)
 
-    def _parts(self, upload_id: str, numbers: Sequence[int]) -> Iterator[bytes]:
-        for n in numbers:
-            key = _part_key(upload_id, n)
-            try:
-                size = obstore.head(self._store, key)["size"]
-                yield from self._read(key, 0, size)
-            except (FileNotFoundError, NotFound):
-                raise NotFound(f"part {n} of upload {upload_id} is not stored", hint="send it again") from None
+    def _read_file(self, key: str, start: int, end: int) -> Iterator[bytes]:
+        assert self._folder is not None
+        try:
+            file = (self._folder / key).open("rb", buffering=0)
+        except FileNotFoundError:
+            raise NotFound(f"{key} is not stored") from None
+        with file:
+            file.seek(start)
+            while start < end and (piece := file.read(min(_FILE_CHUNK_BYTES, end - start))):
+                start += len(piece)
+                yield piece
 
     def _read(self, key: str, start: int, end: int) -> Iterator[bytes]:
         if start >= end:
@@ -235,17 +206,6 @@ def _key(sha256: str) -> str:
     if not _SHA256.fullmatch(sha256):
         raise _no_blob(sha256)
     return f"blobs/{sha256[:2]}/{sha256}"
-
-
-def _opened_part(folder: Path, upload_id: str, n: int) -> BinaryIO:
-    try:
-        return (folder / _part_key(upload_id, n)).open("rb", buffering=0)
-    except FileNotFoundError:
-        raise NotFound(f"part {n} of upload {upload_id} is not stored", hint="send it again") from None
-
-
-def _part_key(upload_id: str, n: int) -> str:
-    return f"uploads/{upload_id}/{n}"
 
 
 def _no_blob(sha256: str) -> NotFound:

@@ -32,6 +32,12 @@ class Collection(Database):
         except IntegrityError:
             return  # somebody else pinned it in the same moment
 
+    def referenced(self) -> tuple[str, ...]:
+        """Content that jobs and uploads refer to, in order: what the blob store must hold."""
+        used = select(JOB_BLOBS.c.sha256).union(select(UPLOADS.c.sha256).where(UPLOADS.c.complete))
+        with self.read() as connection:
+            return tuple(sorted(connection.execute(used).scalars()))
+
     def unreferenced(self, *, grace_s: float, limit: int = 100) -> tuple[str, ...]:
         """Content that nothing refers to and that nobody pinned within the grace."""
         query = select(BLOBS.c.sha256).where(_is_waste(grace_s)).order_by(BLOBS.c.pinned_us).limit(limit)

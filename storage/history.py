@@ -13,6 +13,8 @@ from storage.database import Database
 from storage.schema import JOB_BLOBS, JOBS, LOCAL
 
 _NEWEST = 20
+_FEWEST_STEPS = 50
+"""Of a job whose pace tells anything: a shorter one has mostly started and ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class History(Database):
         counted = [
             (result.seconds / result.steps, sum(layer.weights for layer in result.layers))
             for result in results
-            if result.steps > 0 and result.layers
+            if result.steps >= _FEWEST_STEPS and result.layers
         ]
         if not counted:
             return None

@@ -9,14 +9,37 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, exists, func, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from api_schemas.events import EventList, StateChange
 from api_schemas.jobs import TERMINAL_STATES, Job, JobList
 from sterna.errors import Conflict, InvalidSpec, NotFound
 from storage.clock import now_us
 from storage.database import Database
-from storage.records import append_events, can_be_job_id, event_of, find_job, job_of, no_such_job, owned_job
+from storage.records import (
+    append_events,
+    can_be_job_id,
+    event_of,
+    find_job,
+    forget_checkpoint,
+    job_of,
+    no_such_job,
+    owned_job,
+)
 from storage.schema import EVENTS, JOB_LABELS, JOB_LOGS, JOBS, LOCAL
 
 _PAGE_MARK = re.compile(r"([0-9]{1,18})\.(job_[0-9a-f]{32})")
@@ -153,7 +176,7 @@ class Jobs(Database):
         """
         with self.write() as connection:
             whose = owned_job(job_id, tenant)
-            done = _cancel(connection, whose) if order == "cancel" else _stop(connection, whose)
+            done = end_job(connection, whose, order) if order == "cancel" else _stop(connection, whose)
             job = find_job(connection, job_id, tenant)
         if done:
             return job
@@ -166,6 +189,35 @@ class Jobs(Database):
             f"job {job_id} is {job.state}; only a running job can be told to stop",
             hint="cancel it, or wait until it runs",
         )
+
+
+def end_job(connection: Connection, whose: ColumnElement[bool], order: Literal["cancel", "stop"]) -> bool:
+    """Cancels a job that waits, and asks one that runs for its end; a cancel outweighs a stop.
+
+    It is one statement: a job that is claimed meanwhile is asked, one that is given back meanwhile is cancelled.
+
+    Returns:
+        False when the job has ended.
+    """
+    asked = literal("cancel") if order == "cancel" else func.coalesce(JOBS.c.requested, "stop")
+    at_once = JOBS.c.state == "queued"
+    row = connection.execute(
+        update(JOBS)
+        .where(whose, JOBS.c.state.in_(("queued", "running")))
+        .values(
+            state=case((at_once, "cancelled"), else_=JOBS.c.state),
+            requested=case((at_once, null()), else_=asked),
+            finished_us=case((at_once, now_us()), else_=null()),
+            checkpoint_step=case((at_once, null()), else_=JOBS.c.checkpoint_step),
+            last_event=JOBS.c.last_event + case((at_once, 1), else_=0),
+        )
+        .returning(JOBS.c.id, JOBS.c.state, JOBS.c.attempt, JOBS.c.last_event, now_us().label("at_us"))
+    ).one_or_none()
+    if row is not None and row.state == "cancelled":
+        forget_checkpoint(connection, row.id)
+        cancelled = StateChange(state="cancelled", attempt=row.attempt)
+        append_events(connection, row.id, [cancelled], last_event=row.last_event, at_us=row.at_us)
+    return row is not None
 
 
 _VERSION = (JOBS.c.tenant, JOBS.c.last_event, JOBS.c.progress_us)
@@ -184,25 +236,6 @@ def _conditions(wanted: JobFilter) -> Iterator[ColumnElement[bool]]:
         yield JOBS.c.state.in_(wanted.states)
     for key, value in wanted.labels:
         yield exists().where(JOB_LABELS.c.job_id == JOBS.c.id, JOB_LABELS.c.key == key, JOB_LABELS.c.value == value)
-
-
-def _cancel(connection: Connection, whose: ColumnElement[bool]) -> bool:
-    at_once = JOBS.c.state == "queued"
-    row = connection.execute(
-        update(JOBS)
-        .where(whose, JOBS.c.state.in_(("queued", "running")))
-        .values(
-            state=case((at_once, "cancelled"), else_=JOBS.c.state),
-            requested=case((at_once, null()), else_="cancel"),
-            finished_us=case((at_once, now_us()), else_=null()),
-            last_event=JOBS.c.last_event + case((at_once, 1), else_=0),
-        )
-        .returning(JOBS.c.id, JOBS.c.state, JOBS.c.attempt, JOBS.c.last_event, now_us().label("at_us"))
-    ).one_or_none()
-    if row is not None and row.state == "cancelled":
-        cancelled = StateChange(state="cancelled", attempt=row.attempt)
-        append_events(connection, row.id, [cancelled], last_event=row.last_event, at_us=row.at_us)
-    return row is not None
 
 
 def _stop(connection: Connection, whose: ColumnElement[bool]) -> bool:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
 from sqlalchemy import Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from sterna.digest import text_digest
 from sterna.errors import InvalidSpec, NotFound
@@ -25,7 +26,10 @@ SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 """Each includes those before it."""
 
 _PREFIX: Final = "sterna_"
+_KEY_ID = re.compile(r"key_[0-9a-f]{32}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+# As `secrets.token_urlsafe(32)` writes 256 bits.
+_KEY = re.compile(_PREFIX + r"[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +65,43 @@ class Keys(Database):
         Raises:
             InvalidSpec: tenant or name hold more than letters, digits and `._-`.
         """
+        key = _PREFIX + secrets.token_urlsafe(32)
+        return self._insert_key(key, tenant=tenant, name=name, scope=scope), key
+
+    def import_key(self, key: str, *, tenant: str, name: str, scope: Scope) -> ApiKey:
+        """Makes a key known that was made elsewhere: `sterna_` and 256 random bits in URL-safe base64.
+
+        May be done again: a key that is known stays as it is, also when it was revoked.
+
+        Returns:
+            What is known of it.
+
+        Raises:
+            InvalidSpec: the key does not look like one, or tenant or name hold what they may not.
+        """
+        if not _KEY.fullmatch(key):
+            raise InvalidSpec(
+                f"the key, {len(key)} characters long, is none of ours",
+                hint=f"{_PREFIX!r}, then 43 letters, digits, dashes and underscores: 32 random bytes in base64",
+            )
+        try:
+            return self._insert_key(key, tenant=tenant, name=name, scope=scope)
+        except IntegrityError:
+            with self.read() as connection:
+                known = select(API_KEYS).where(API_KEYS.c.sha256 == text_digest(key))
+                return _key_of(connection.execute(known).one())
+
+    def _insert_key(self, key: str, *, tenant: str, name: str, scope: Scope) -> ApiKey:
         for what, text in (("tenant", tenant), ("name", name)):
             if not _NAME.fullmatch(text):
                 raise InvalidSpec(
                     f"the {what} {text[:80]!r} cannot be used",
                     hint="1 to 63 letters, digits, dots, dashes and underscores, the first a letter or a digit",
                 )
-        key = _PREFIX + secrets.token_urlsafe(32)
         row = {"id": f"key_{uuid.uuid4().hex}", "tenant": tenant, "name": name, "scope": scope}
         values = row | {"sha256": text_digest(key), "created_us": now_us()}
         with self.write() as connection:
-            made = connection.execute(insert(API_KEYS).values(values).returning(*API_KEYS.c)).one()
-        return _key_of(made), key
+            return _key_of(connection.execute(insert(API_KEYS).values(values).returning(*API_KEYS.c)).one())
 
     def find_key(self, key: str) -> ApiKey | None:
         """The key that somebody shows, unless it is unknown or revoked."""
@@ -104,8 +133,10 @@ class Keys(Database):
         """
         live = update(API_KEYS).where(API_KEYS.c.id == key_id, API_KEYS.c.revoked_us.is_(None))
         with self.write() as connection:
-            connection.execute(live.values(revoked_us=now_us()))
-            row = connection.execute(select(API_KEYS).where(API_KEYS.c.id == key_id)).one_or_none()
+            row = None
+            if _KEY_ID.fullmatch(key_id):  # a string that cannot be an id never reaches the database
+                connection.execute(live.values(revoked_us=now_us()))
+                row = connection.execute(select(API_KEYS).where(API_KEYS.c.id == key_id)).one_or_none()
         if row is None:
             raise NotFound(f"there is no key {key_id[:80]!r}", hint="`sterna keys list` shows their ids")
         return _key_of(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from storage.claims import Claims
 from storage.collection import Collection
 from storage.figures import Counts
 from storage.history import History
@@ -16,5 +17,7 @@ from storage.work import Work
 from storage.workers import Workers
 
 
-class Ledger(Jobs, Submissions, Sweeps, Once, Work, Workers, Uploads, Collection, Keys, Webhooks, Counts, History):
+class Ledger(
+    Jobs, Submissions, Sweeps, Once, Claims, Work, Workers, Uploads, Collection, Keys, Webhooks, Counts, History
+):
     """Everything of the ledger on one database: `Ledger.open(url)`. Its parts are the classes that it joins."""

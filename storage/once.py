@@ -75,8 +75,17 @@ class Once(Database):
                 return _take(connection, turn, hold_s)
         except IntegrityError:
             # Another process inserted the key between the look and the insert.
-            with self.write() as connection:
-                return _take(connection, turn, hold_s)
+            try:
+                with self.write() as connection:
+                    return _take(connection, turn, hold_s)
+            except IntegrityError:
+                # It gave the key up, and a third took it in the same moment.
+                raise _in_progress(request) from None
+
+    def keep_turn(self, turn: Turn, *, hold_s: float) -> None:
+        """Holds the key for so long from now; one that is answered or another's stays as it is."""
+        with self.write() as connection:
+            connection.execute(update(ONCE).where(_own(turn)).values(held_until_us=now_us() + microseconds(hold_s)))
 
     def give_up_turn(self, turn: Turn) -> None:
         """Frees the key of a request that was refused, so that it may be sent again, mended or not."""

@@ -22,11 +22,9 @@ def enqueue_news(connection: Connection, job_id: str, change: StateChange, *, at
     job = connection.execute(select(JOBS.c.tenant, JOBS.c.spec).where(JOBS.c.id == job_id)).one()
     enabled = and_(WEBHOOKS.c.tenant == job.tenant, WEBHOOKS.c.disabled_reason == "")
     kind = f"job.{change.state}"
-    told = [
-        row.id
-        for row in connection.execute(select(WEBHOOKS.c.id, WEBHOOKS.c.events).where(enabled))
-        if kind in EVENTS.validate_json(row.events)
-    ]
+    # Held until the end: a webhook deleted between this and the insert would undo the change of the job with it.
+    hooks = select(WEBHOOKS.c.id, WEBHOOKS.c.events).where(enabled).with_for_update(read=True, key_share=True)
+    told = [row.id for row in connection.execute(hooks) if kind in EVENTS.validate_json(row.events)]
     if not told:
         return
     labels = JobSpec.model_validate_json(job.spec).labels

@@ -6,23 +6,31 @@ others wait. In SQLite every writer waits for its turn anyway.
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select, union_all, update
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, and_, func, select, text, union_all
 
 from sterna.errors import QuotaExceeded
-from storage.schema import JOB_BLOBS, JOBS, TENANTS, UPLOADS
+from storage.schema import JOB_BLOBS, JOBS, UPLOADS
+
+_LOCK: Final = text(
+    "INSERT INTO tenants (id, locks) VALUES (:tenant, 1) ON CONFLICT (id) DO UPDATE SET locks = tenants.locks + 1"
+)
 
 
 def lock_tenant(connection: Connection, tenant: str) -> None:
     """Makes other transactions that lock the same tenant wait for the end of this one."""
-    touched = connection.execute(update(TENANTS).where(TENANTS.c.id == tenant).values(locks=TENANTS.c.locks + 1))
-    if touched.rowcount == 0:
-        connection.execute(insert(TENANTS).values(id=tenant, locks=1))
+    # One statement, for two transactions may both find no row; PostgreSQL and SQLite say it in the same words.
+    connection.execute(_LOCK, {"tenant": tenant})
 
 
 def stored_bytes(connection: Connection, tenant: str) -> int:
-    """Bytes of the content that a tenant holds on to, each content once; uploads count before they are complete."""
+    """Bytes of the content that a tenant holds on to, each content once; uploads count before they are complete.
+
+    Checkpoints do not count: they are ours, and come and go while a job runs.
+    """
     uploaded = select(UPLOADS.c.sha256, UPLOADS.c.bytes).where(UPLOADS.c.tenant == tenant)
-    own = JOB_BLOBS.c.job_id == JOBS.c.id
+    own = and_(JOB_BLOBS.c.job_id == JOBS.c.id, JOB_BLOBS.c.role != "checkpoint")
     held = select(JOB_BLOBS.c.sha256, JOB_BLOBS.c.bytes).join(JOBS, own).where(JOBS.c.tenant == tenant)
     both = union_all(uploaded, held).subquery()
     once = select(func.max(both.c.bytes).label("bytes")).group_by(both.c.sha256).subquery()
@@ -62,7 +70,10 @@ def check_queued(connection: Connection, tenant: str, *, more: int, most: int) -
 
 
 def may_run_more(most: int) -> ColumnElement[bool]:
-    """The condition on a row of `JOBS` that its tenant has fewer than `most` jobs running."""
+    """The condition on a row of `JOBS` that its tenant has fewer than `most` jobs running.
+
+    Two transactions that each take another job see none of each other's: lock the tenant before one is taken.
+    """
     others = JOBS.alias("others")
     running = select(func.count()).where(others.c.tenant == JOBS.c.tenant, others.c.state == "running")
     return running.correlate(JOBS).scalar_subquery() < most

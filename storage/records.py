@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, select
 
 from api_schemas.events import Event, EventBody, StateChange
 from api_schemas.jobs import Job, JobErrorInfo, JobSpec, Latest, Progress, Result
 from sterna.errors import NotFound
 from storage.clock import as_datetime
 from storage.outbox import enqueue_news
-from storage.schema import EVENTS, JOBS
+from storage.schema import EVENTS, JOB_BLOBS, JOBS
 
 _JOB_ID = re.compile(r"job_[0-9a-f]{32}")
 _EVENT_BODY: TypeAdapter[EventBody] = TypeAdapter(EventBody)
@@ -106,6 +106,23 @@ def append_events(
             enqueue_news(connection, job_id, body, at_us=at_us)
 
 
+def tell_state(connection: Connection, row: Row[Any]) -> None:
+    """Writes the change of state that an update of a job, which returned its row and `at_us`, has just made."""
+    error = None if row.error is None else JobErrorInfo.model_validate_json(row.error)
+    change = StateChange(state=row.state, attempt=row.attempt, error=error)
+    append_events(connection, row.id, [change], last_event=row.last_event, at_us=row.at_us)
+
+
+def checkpoint_of(job_id: str) -> ColumnElement[bool]:
+    """The condition on a row of `JOB_BLOBS` that it is the checkpoint of a job."""
+    return and_(JOB_BLOBS.c.job_id == job_id, JOB_BLOBS.c.role == "checkpoint")
+
+
+def forget_checkpoint(connection: Connection, job_id: str) -> None:
+    """Lets go of the checkpoint of a job that ends, in the transaction that ends it."""
+    connection.execute(delete(JOB_BLOBS).where(checkpoint_of(job_id)))
+
+
 def _progress(row: Row[Any]) -> Progress:
     if row.state == "succeeded":
         return Progress(fraction=1.0, step=row.step, steps=row.steps, eta_s=0.0)
@@ -113,9 +130,11 @@ def _progress(row: Row[Any]) -> Progress:
         return Progress(step=row.step, steps=row.steps)
     fraction = min(max(row.step / row.steps, 0.0), 1.0)
     eta_s = None
-    if fraction > 0 and row.state == "running" and row.progress_us is not None:
+    # Of this attempt, which may have gone on from a checkpoint.
+    done = fraction - (row.resumed_step or 0) / row.steps
+    if done > 0 and row.state == "running" and row.progress_us is not None:
         elapsed_s = (row.progress_us - row.claimed_us) / 1e6
-        eta_s = round(elapsed_s * (1 - fraction) / fraction, 3)
+        eta_s = round(elapsed_s * (1 - fraction) / done, 3)
     return Progress(fraction=fraction, step=row.step, steps=row.steps, eta_s=eta_s)
 
 

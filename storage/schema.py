@@ -18,6 +18,9 @@ SWEEPS = Table(
     Column("tenant", Text, nullable=False),
     Column("spec", Text, nullable=False),
     Column("created_us", BigInteger, nullable=False),
+    # The newest round of trials while another may follow it, else NULL, and what kept another from following.
+    Column("round", Integer),
+    Column("ended_because", Text),
 )
 
 JOBS = Table(
@@ -54,6 +57,11 @@ JOBS = Table(
     Column("patience", Integer, nullable=False, default=1),
     Column("last_event", BigInteger, nullable=False, default=0),
     Column("sweep_id", Text, ForeignKey("sweeps.id")),
+    # Before which step its checkpoint stands, and before which step the newest attempt went on; NULL without one.
+    Column("checkpoint_step", BigInteger),
+    Column("resumed_step", BigInteger),
+    # Of a sweep's trials, which go out side by side; NULL for any other job.
+    Column("round", Integer),
     CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="jobs_state"),
     CheckConstraint("requested IN ('stop', 'cancel')", name="jobs_requested"),
     CheckConstraint("(state = 'running') = (worker_id IS NOT NULL)", name="jobs_running_has_worker"),
@@ -81,7 +89,8 @@ EVENTS = Table(
     Column("body", Text, nullable=False),
 )
 
-# The content that a job holds on to: what it works on, and the files that came out.
+# The content that a job holds on to: what it works on, the files that came out, and while it has not ended the one
+# checkpoint that its next attempt goes on from.
 JOB_BLOBS = Table(
     "job_blobs",
     METADATA,
@@ -91,7 +100,7 @@ JOB_BLOBS = Table(
     Column("sha256", Text, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("upload_id", Text),
-    CheckConstraint("role IN ('model', 'data', 'artifact')", name="job_blobs_role"),
+    CheckConstraint("role IN ('model', 'data', 'artifact', 'checkpoint')", name="job_blobs_role"),
     Index("job_blobs_by_content", "sha256"),
     Index("job_blobs_by_upload", "upload_id"),
 )

@@ -9,19 +9,45 @@ Three addresses choose the size of the deployment and nothing else differs betwe
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
 
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from sqlalchemy import URL
 
+from sterna.errors import SettingUnusable
 from storage.webhooks import WAITS_S
 
 MIB = 2**20
 SCHEME: Final = "filesystem://"
 TRANSPORT: Final = "storage.broker:Transport"
 """How Celery is told of the transport of that scheme, which it loads when it first speaks to the broker."""
+_Settings = TypeVar("_Settings", bound=BaseSettings)
+
+
+def read_settings(kind: type[_Settings], **given: Any) -> _Settings:  # noqa: ANN401  whatever its fields are
+    """Settings from the environment.
+
+    Args:
+        kind: of which part.
+        given: fields that are not asked of the environment.
+
+    Raises:
+        SettingUnusable: one of them is not what it may be; its value, which may be a secret, is not repeated.
+    """
+    try:
+        return kind(**given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name, reason = str(first["loc"][0]), first["msg"]
+    except SettingsError as error:
+        # A tuple that is no JSON; the library tells the field in its words alone.
+        found = re.search(r'field "(\w+)"', str(error))
+        name, reason = found[1] if found else "…", 'Input should be a JSON array, such as ["a", "b"] or [1, 2]'
+    prefix = kind.model_config.get("env_prefix", "")
+    raise SettingUnusable(f"{prefix}{name.upper()}: {reason}", hint="mend it, or leave it out for its default")
 
 
 class Settings(BaseSettings):
@@ -43,6 +69,15 @@ class Settings(BaseSettings):
     worker_alive_s: float = Field(default=60, gt=0, description="A worker that beat within this time is alive.")
     max_attempts: int = Field(default=3, ge=1, description="Attempts that may lose their worker before a job fails.")
     resend_after_s: float = Field(default=30, gt=0, description="A queued job is announced again after this time.")
+    checkpoint_s: float = Field(
+        default=60,
+        ge=0,
+        description="A running job keeps its state so often, for another worker to go on from; 0: never.",
+    )
+    checkpoint_bytes: int = Field(default=8192 * MIB, ge=1, description="No checkpoint is kept that would be larger.")
+    checkpoint_grace_s: float = Field(
+        default=10, ge=0, description="How long a worker that shuts down waits for a last checkpoint of its jobs."
+    )
     sweep_after_s: float = Field(
         default=7 * 86_400, gt=0, description="What was left behind is removed after this time; an upload is given it."
     )

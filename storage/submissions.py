@@ -16,7 +16,7 @@ from storage.database import Database
 from storage.once import Turn, fulfil
 from storage.quotas import check_queued
 from storage.records import append_events, find_job, owned_job
-from storage.schema import JOB_BLOBS, JOB_LABELS, JOBS, LOCAL, UPLOADS
+from storage.schema import JOB_BLOBS, JOB_LABELS, JOBS, LOCAL, SWEEPS, UPLOADS
 
 _CAN_BE_TRIED_AGAIN = ("failed", "cancelled")
 
@@ -97,6 +97,8 @@ class Submissions(Database):
     def delete_job(self, job_id: str, *, tenant: str = LOCAL) -> tuple[str, ...]:
         """Removes a job that has ended: its row, events, logs and labels, and its uploads that no other job uses.
 
+        A sweep goes with the last of its jobs.
+
         Returns:
             The content that the job held on to. What nothing else refers to can be collected.
 
@@ -144,6 +146,12 @@ def insert_job(connection: Connection, spec: JobSpec, *, tenant: str, **more: An
     return find_job(connection, job_id, tenant)
 
 
+def delete_uploads(connection: Connection, upload_ids: Sequence[str]) -> None:
+    """Removes those of these uploads that no job uses."""
+    used = exists().where(JOB_BLOBS.c.upload_id == UPLOADS.c.id)
+    connection.execute(delete(UPLOADS).where(UPLOADS.c.id.in_(upload_ids), ~used))
+
+
 def _input_row(connection: Connection, upload_id: str, tenant: str) -> dict[str, Any]:
     complete = and_(UPLOADS.c.id == upload_id, UPLOADS.c.tenant == tenant, UPLOADS.c.complete)
     row = connection.execute(select(UPLOADS.c.sha256, UPLOADS.c.bytes).where(complete)).one_or_none()
@@ -159,12 +167,13 @@ def _delete(connection: Connection, job_id: str, tenant: str) -> tuple[str, ...]
         select(JOB_BLOBS.c.sha256, JOB_BLOBS.c.upload_id).where(JOB_BLOBS.c.job_id == job_id)
     ).all()
     ended = and_(owned_job(job_id, tenant), JOBS.c.state.in_(TERMINAL_STATES))
+    sweep_id = connection.execute(select(JOBS.c.sweep_id).where(ended)).scalar_one_or_none()
+    # Locked, or the last two of its jobs, removed at once, would each take the other for one that stays; and before the
+    # job is, as by whoever removes the whole sweep, or the two would wait for each other.
+    connection.execute(select(SWEEPS.c.id).where(SWEEPS.c.id == sweep_id).with_for_update())
     if connection.execute(delete(JOBS).where(ended)).rowcount != 1:
         return None
-    _delete_uploads(connection, [row.upload_id for row in held if row.upload_id is not None])
+    empty = ~exists().where(JOBS.c.sweep_id == SWEEPS.c.id)
+    connection.execute(delete(SWEEPS).where(SWEEPS.c.id == sweep_id, empty))
+    delete_uploads(connection, [row.upload_id for row in held if row.upload_id is not None])
     return tuple(dict.fromkeys(row.sha256 for row in held))
-
-
-def _delete_uploads(connection: Connection, upload_ids: Sequence[str]) -> None:
-    used = exists().where(JOB_BLOBS.c.upload_id == UPLOADS.c.id)
-    connection.execute(delete(UPLOADS).where(UPLOADS.c.id.in_(upload_ids), ~used))

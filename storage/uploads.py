@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, delete, exists, insert, or_, select, text, update
 
 from api_schemas.uploads import Upload, UploadRequest
 from sterna.errors import Conflict, InvalidSpec, NotFound
@@ -15,6 +15,8 @@ from storage.database import Database
 from storage.quotas import check_stored
 from storage.schema import JOB_BLOBS, JOBS, LOCAL, UPLOAD_PARTS, UPLOADS
 
+# A part that is sent twice at once arrives once; PostgreSQL and SQLite say it in the same words.
+_MARK: Final = text("INSERT INTO upload_parts (upload_id, n) VALUES (:upload_id, :n) ON CONFLICT DO NOTHING")
 _UPLOAD_ID = re.compile(r"upl_[0-9a-f]{32}")
 
 
@@ -81,8 +83,14 @@ class Uploads(Database):
         with self.write() as connection:
             upload = _find(connection, upload_id, tenant)
             if n in upload.missing_parts:
-                connection.execute(insert(UPLOAD_PARTS).values(upload_id=upload_id, n=n))
+                connection.execute(_MARK, {"upload_id": upload_id, "n": n})
             return _find(connection, upload_id, tenant)
+
+    def forget_part(self, upload_id: str, n: int) -> None:
+        """Says that part `n` is being sent again, and missing until that is done."""
+        gone = and_(UPLOAD_PARTS.c.upload_id == upload_id, UPLOAD_PARTS.c.n == n)
+        with self.write() as connection:
+            connection.execute(delete(UPLOAD_PARTS).where(gone))
 
     def forget_parts(self, upload_id: str) -> None:
         """Says that every part has to be sent again, since together they are not what was promised."""
@@ -92,6 +100,7 @@ class Uploads(Database):
     def finish_upload(self, upload_id: str, *, tenant: str = LOCAL) -> Upload:
         """Says that the whole content is in the blob store under its sha-256."""
         with self.write() as connection:
+            _find(connection, upload_id, tenant)
             connection.execute(update(UPLOADS).where(UPLOADS.c.id == upload_id).values(complete=True))
             connection.execute(delete(UPLOAD_PARTS).where(UPLOAD_PARTS.c.upload_id == upload_id))
             return _find(connection, upload_id, tenant)

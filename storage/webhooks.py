@@ -149,7 +149,9 @@ class Webhooks(Database):
             # Asked every second: where nothing is due, no writer has to wait for that.
             if connection.execute(select(DELIVERIES.c.id).where(due).limit(1)).first() is None:
                 return ()
-        oldest = select(DELIVERIES.c.id).where(due).order_by(DELIVERIES.c.next_us).limit(limit)
+        # Those that another worker is taking are passed over: both would wait, or wait for each other.
+        free = select(DELIVERIES.c.id).where(due).order_by(DELIVERIES.c.next_us).limit(limit)
+        oldest = select(free.with_for_update(skip_locked=True).cte("free").c.id)
         taken = update(DELIVERIES).where(DELIVERIES.c.id.in_(oldest), due)
         later = {"next_us": now_us() + microseconds(hold_s), "attempts": DELIVERIES.c.attempts + 1}
         with self.write() as connection:

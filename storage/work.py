@@ -1,4 +1,4 @@
-"""Jobs as workers see them: claim, renew, record, finish; and what happens to a job whose worker falls silent.
+"""Jobs that workers have: renew, record, finish; and what happens to a job whose worker falls silent.
 
 The queue may lose and repeat messages, workers may die, freeze and come back. What holds the ledger together is that
 each change of state is one UPDATE whose WHERE says what must still be true, with its event in the same transaction:
@@ -7,113 +7,35 @@ each change of state is one UPDATE whose WHERE says what must still be true, wit
       ▲                  │
       └──release/reap────┘  attempt + 1; reap fails the job once too many attempts were lost
 
-A *lease* is the triple (job, worker, attempt). It is lost when the row no longer says so, not when its time has passed:
-a slow worker that nobody replaced may still finish. Whatever takes a job from a worker, a cancel that was asked for
-decides: the job becomes `cancelled`, not `queued`, `failed` or `succeeded`. A stop means "keep the best so far", and
-what an attempt had reached is lost with its worker: the stop is dropped with it, and an event says so.
+A *lease* is the triple (job, worker, attempt) that a claim gives (`storage.claims`). It is lost when the row no longer
+says so, not when its time has passed: a slow worker that nobody replaced may still finish. Whatever takes a job from a
+worker, a cancel that was asked for decides: the job becomes `cancelled`, not `queued`, `failed` or `succeeded`. A stop
+means "keep the best so far", and what an attempt had reached may be lost with its worker: the stop is dropped with it,
+and an event says so.
+
+While a job has not ended it holds on to one checkpoint, the newest, from which its next attempt goes on. With the end
+of the job it is let go, so that a job that is tried again begins anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    and_,
-    case,
-    func,
-    insert,
-    literal,
-    null,
-    or_,
-    select,
-    true,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, insert, literal, null, select, update
 
-from api_schemas.events import EventBody, Message, PhaseChange, ProgressPoint, StateChange
-from api_schemas.jobs import ArtifactRef, Job, JobErrorInfo, Latest, Result, Sandbox
-from api_schemas.queue import JobMessage
+from api_schemas.events import EventBody, Message, PhaseChange, ProgressPoint
+from api_schemas.jobs import ArtifactRef, JobErrorInfo, Latest, Result
 from sterna.errors import AttemptsExhausted
+from storage.claims import NEVER_SENT, Lease
 from storage.clock import microseconds, now_us
 from storage.database import Database
-from storage.quotas import may_run_more
-from storage.records import append_events, job_of
+from storage.records import append_events, checkpoint_of, forget_checkpoint, tell_state
 from storage.schema import JOB_BLOBS, JOB_LOGS, JOBS
-
-# A job that waits long is announced ever more rarely, or copies of its message would pile up in the broker.
-_MOST_PATIENCE = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right of one worker to work on one attempt of a job.
-
-    Attributes:
-        job: as it stood when it was claimed.
-    """
-
-    job: Job
-    worker_id: str
-    attempt: int
 
 
 class Work(Database):
-    """The part of the ledger that workers speak to."""
-
-    def claim(
-        self,
-        message: JobMessage,
-        *,
-        worker_id: str,
-        lease_s: float,
-        sandbox: Sandbox = "limits",
-        most_running: int | None = None,
-    ) -> Lease | None:
-        """Takes the job of a message; of all who try, one succeeds. The record keeps what will hold its process.
-
-        Args:
-            message: which attempt of which job.
-            worker_id: who takes it.
-            lease_s: for how long, until the lease is renewed.
-            sandbox: what will hold its process.
-            most_running: so many jobs of one tenant may run.
-
-        Returns:
-            None when that attempt is not due: taken, finished, the message is an old copy, or too many of the tenant's
-            jobs run; then it is announced again as soon as one has ended.
-        """
-        due = and_(JOBS.c.id == message.job_id, JOBS.c.state == "queued", JOBS.c.attempt == message.attempt)
-        allowed = true() if most_running is None else may_run_more(most_running)
-        with self.write() as connection:
-            row = connection.execute(
-                update(JOBS)
-                .where(due, allowed)
-                .values(
-                    state="running",
-                    worker_id=worker_id,
-                    sandbox=sandbox,
-                    claimed_us=now_us(),
-                    lease_until_us=now_us() + microseconds(lease_s),
-                    started_us=func.coalesce(JOBS.c.started_us, now_us()),
-                    phase=null(),
-                    step=0,
-                    steps=null(),
-                    progress_us=null(),
-                    latest="{}",
-                    last_event=JOBS.c.last_event + 1,
-                )
-                .returning(*JOBS.c, now_us().label("at_us"))
-            ).one_or_none()
-            if row is None:
-                connection.execute(update(JOBS).where(due).values(_NEVER_SENT))
-                return None
-            _tell_state(connection, row)
-        return Lease(job=job_of(row), worker_id=worker_id, attempt=message.attempt)
+    """The part of the ledger that workers with a lease speak to, and that takes leases back."""
 
     def renew(self, lease: Lease, *, lease_s: float) -> Literal["continue", "stop", "cancel"] | None:
         """Says that the worker lives, and asks what it is to do; None when the lease is lost."""
@@ -137,8 +59,36 @@ class Work(Database):
             rows = connection.execute(select(JOB_BLOBS.c.role, JOB_BLOBS.c.sha256).where(held)).all()
         return {row.role: row.sha256 for row in rows}
 
+    def checkpoint(self, lease: Lease) -> str | None:
+        """The sha-256 of the job's checkpoint, None where it has none."""
+        with self.read() as connection:
+            return connection.execute(
+                select(JOB_BLOBS.c.sha256).where(checkpoint_of(lease.job.id))
+            ).scalar_one_or_none()
+
+    def keep_checkpoint(self, lease: Lease, sha256: str, *, size_bytes: int, step: int) -> bool:
+        """Has the job hold on to this checkpoint in place of any before it.
+
+        Args:
+            lease: whose job.
+            sha256: of content that was pinned and is in the blob store.
+            size_bytes: its length.
+            step: before which step of the training it stands.
+
+        Returns:
+            False when the lease is lost; nothing was written then.
+        """
+        row = {"job_id": lease.job.id, "role": "checkpoint", "name": "checkpoint", "sha256": sha256}
+        with self.write() as connection:
+            own = update(JOBS).where(_own(lease)).values(checkpoint_step=step)
+            if connection.execute(own).rowcount == 0:
+                return False
+            connection.execute(delete(JOB_BLOBS).where(checkpoint_of(lease.job.id)))
+            connection.execute(insert(JOB_BLOBS).values(row | {"bytes": size_bytes}))
+        return True
+
     def record(self, lease: Lease, bodies: Sequence[EventBody], *, newest: ProgressPoint | None = None) -> bool:
-        """Appends events, oldest first, and keeps the newest phase and figures.
+        """Appends events, oldest first, and keeps the newest phase and figures, and the last metric there was.
 
         Args:
             lease: whose job.
@@ -149,14 +99,20 @@ class Work(Database):
             False when the lease is lost; nothing was written then.
         """
         changes: dict[str, Any] = {"last_event": JOBS.c.last_event + len(bodies)}
+        latest: Latest | None = None
         for body in (*bodies, newest):
             if isinstance(body, PhaseChange):
                 changes["phase"] = body.phase
             elif isinstance(body, ProgressPoint):
-                latest = Latest.model_validate(body.model_dump(include=set(Latest.model_fields)))
+                known, latest = latest, Latest.model_validate(body.model_dump(include=set(Latest.model_fields)))
+                latest = latest if known is None else _measured(latest, known)
                 changes |= {"step": body.step, "steps": body.steps, "progress_us": now_us()}
-                changes["latest"] = latest.model_dump_json(by_alias=True)
         with self.write() as connection:
+            if latest is not None:
+                # Only who has the lease writes them: nothing comes between.
+                kept = connection.execute(select(JOBS.c.latest).where(_own(lease))).scalar_one_or_none()
+                latest = latest if kept is None else _measured(latest, Latest.model_validate_json(kept))
+                changes["latest"] = latest.model_dump_json(by_alias=True)
             row = connection.execute(
                 update(JOBS).where(_own(lease)).values(changes).returning(JOBS.c.last_event, now_us().label("at_us"))
             ).one_or_none()
@@ -213,50 +169,11 @@ class Work(Database):
         with self.write() as connection:
             return _take_back(connection, expired, lost=1, max_attempts=max_attempts)
 
-    def due(self, *, older_than_s: float, limit: int, most_running: int | None = None) -> tuple[JobMessage, ...]:
-        """The outbox: messages of queued jobs that should be sent now, oldest job first. They count as sent.
-
-        A job that was given back, or whose message went unheard, is due at once; any other when its last message is
-        older than `older_than_s`, and each time it is due again only after twice as long, up to eight times. Jobs of a
-        tenant that has `most_running` jobs at work are not due.
-        """
-        waited = JOBS.c.sent_us + JOBS.c.patience * microseconds(older_than_s) <= now_us()
-        allowed = true() if most_running is None else may_run_more(most_running)
-        is_due = and_(JOBS.c.state == "queued", or_(JOBS.c.sent_us.is_(None), waited), allowed)
-        oldest = select(JOBS.c.id).where(is_due).order_by(JOBS.c.created_us).limit(limit)
-        doubled = case(
-            (JOBS.c.sent_us.is_(None), 1),
-            (JOBS.c.patience * 2 > _MOST_PATIENCE, _MOST_PATIENCE),
-            else_=JOBS.c.patience * 2,
-        )
-        with self.write() as connection:
-            rows = connection.execute(
-                update(JOBS)
-                .where(JOBS.c.id.in_(oldest), is_due)
-                .values(sent_us=now_us(), patience=doubled)
-                .returning(JOBS.c.id, JOBS.c.attempt, JOBS.c.created_us)
-            ).all()
-        oldest_first = sorted(rows, key=lambda row: row.created_us)
-        return tuple(JobMessage(job_id=row.id, attempt=row.attempt) for row in oldest_first)
-
     def is_running(self, job_id: str, *, attempt: int) -> bool:
         """Whether a worker is at work on that attempt, as far as the ledger knows."""
         query = select(JOBS.c.id).where(JOBS.c.id == job_id, JOBS.c.state == "running", JOBS.c.attempt == attempt)
         with self.read() as connection:
             return connection.execute(query).one_or_none() is not None
-
-    def unheard(self, messages: Sequence[JobMessage]) -> None:
-        """Says that these messages were not sent, or reached nobody who could take them: they are due at once."""
-        with self.write() as connection:
-            for message in messages:
-                waits = and_(JOBS.c.state == "queued", JOBS.c.attempt == message.attempt)
-                connection.execute(update(JOBS).where(JOBS.c.id == message.job_id, waits).values(_NEVER_SENT))
-
-    def doubt(self, *, limit: int) -> None:
-        """Says that messages may have been lost: the oldest jobs that wait, at most `limit`, are due at once."""
-        oldest = select(JOBS.c.id).where(JOBS.c.state == "queued").order_by(JOBS.c.created_us).limit(limit)
-        with self.write() as connection:
-            connection.execute(update(JOBS).where(JOBS.c.id.in_(oldest), JOBS.c.state == "queued").values(_NEVER_SENT))
 
     def _finish(
         self,
@@ -278,19 +195,20 @@ class Work(Database):
                     error=case((cancel, null()), else_=error),
                     finished_us=now_us(),
                     last_event=JOBS.c.last_event + 1,
+                    checkpoint_step=null(),
                     **_NOBODYS,
                 )
                 .returning(*JOBS.c, now_us().label("at_us"))
             ).one_or_none()
             if row is None:
                 return False
+            forget_checkpoint(connection, row.id)
             if row.state == "succeeded":
                 _hold_artifacts(connection, row.id, artifacts)
-            _tell_state(connection, row)
+            tell_state(connection, row)
         return True
 
 
-_NEVER_SENT: dict[str, Any] = {"sent_us": None, "patience": 1}
 _NOBODYS: dict[str, Any] = {"phase": None, "worker_id": None, "lease_until_us": None, "requested": None}
 
 
@@ -301,6 +219,13 @@ def _hold_artifacts(connection: Connection, job_id: str, artifacts: Sequence[Art
     ]
     if rows:
         connection.execute(insert(JOB_BLOBS), rows)
+
+
+def _measured(latest: Latest, known: Latest) -> Latest:
+    """The figures with the metric that was known before, where they have none."""
+    if latest.metric is not None:
+        return latest
+    return latest.model_copy(update={"metric": known.metric})
 
 
 def _own(lease: Lease) -> ColumnElement[bool]:
@@ -324,13 +249,14 @@ def _take_back(connection: Connection, whose: ColumnElement[bool], *, lost: int,
     info = JobErrorInfo(code=error.code, message=error.detail, hint=error.hint)
     changes = (
         _NOBODYS
-        | _NEVER_SENT
+        | NEVER_SENT
         | {
             "state": outcome,
             "attempt": JOBS.c.attempt + case((again, 1), else_=0),
             "lost_attempts": JOBS.c.lost_attempts + lost,
             "error": case((outcome == "failed", info.model_dump_json()), else_=null()),
             "finished_us": case((again, null()), else_=now_us()),
+            "checkpoint_step": case((again, JOBS.c.checkpoint_step), else_=null()),
             "last_event": JOBS.c.last_event + 1,
         }
     )
@@ -340,12 +266,14 @@ def _take_back(connection: Connection, whose: ColumnElement[bool], *, lost: int,
         update(JOBS).where(whose, ~untold).values(changes).returning(*JOBS.c, now_us().label("at_us"))
     ).all()
     for row in rows:
-        _tell_state(connection, row)
+        if row.state != "queued":
+            forget_checkpoint(connection, row.id)
+        tell_state(connection, row)
     return len(rows)
 
 
 def _drop_stop(connection: Connection, whose: ColumnElement[bool]) -> None:
-    """Forget that these jobs were asked to stop: their next attempt begins anew and would stop with nothing learnt."""
+    """Forget that these jobs were asked to stop: their next attempt may begin anew and stop with nothing learnt."""
     rows = connection.execute(
         update(JOBS)
         .where(whose, JOBS.c.requested == "stop")
@@ -354,14 +282,8 @@ def _drop_stop(connection: Connection, whose: ColumnElement[bool]) -> None:
     ).all()
     for row in rows:
         text = (
-            f"attempt {row.attempt} was lost before it could stop, and what it had learnt with it: "
-            "the next one begins anew and does not stop; ask again, or cancel the job"
+            f"attempt {row.attempt} was lost before it could stop, and with it what it had learnt since its last "
+            "checkpoint: the next one does not stop; ask again, or cancel the job"
         )
         message = Message(code="STOP_DROPPED", text=text)
         append_events(connection, row.id, [message], last_event=row.last_event, at_us=row.at_us)
-
-
-def _tell_state(connection: Connection, row: Row[Any]) -> None:
-    error = None if row.error is None else JobErrorInfo.model_validate_json(row.error)
-    change = StateChange(state=row.state, attempt=row.attempt, error=error)
-    append_events(connection, row.id, [change], last_event=row.last_event, at_us=row.at_us)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sterna.errors import ArtifactDigestMismatch, NotFound
+from sterna.errors import ArtifactDigestMismatch, Conflict, NotFound
 from storage import BlobStore
 from storage import blobs as blobs_module
 
@@ -13,8 +13,10 @@ CONTENT = bytes(range(256)) * 10_000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "s3"])
 def store(request, tmp_path) -> BlobStore:
+    if request.param == "s3":
+        return BlobStore.open(request.getfixturevalue("s3_url"))
     return BlobStore.open(f"file://{tmp_path}/a folder/blobs" if request.param == "file" else "memory://")
 
 
@@ -71,26 +73,52 @@ def test_a_damaged_blob_is_noticed(tmp_path, source):
     assert not (tmp_path / "copy").exists()
 
 
-def put_parts(store: BlobStore, folder: Path, parts: list[bytes]) -> None:
-    for n, part in enumerate(parts):
-        path = folder / f"part{n}"
-        path.write_bytes(part)
-        store.put_part("upl_x", n, path)
+def put_part(store: BlobStore, scratch: Path, n: int, part: bytes) -> None:
+    with store.part_writer("upl_x", n, begin=n * 1_000_000, scratch=scratch) as writer:
+        for piece in (part[:7], memoryview(part)[7:]):
+            writer.write(piece)
+        writer.finish()
 
 
 def test_parts_become_a_blob(store, tmp_path):
-    put_parts(store, tmp_path, [b"wrong", CONTENT[1_000_000:2_000_000], CONTENT[2_000_000:]])
-    put_parts(store, tmp_path, [CONTENT[:1_000_000]])
+    for n, part in (
+        (2, CONTENT[2_000_000:]),
+        (1, CONTENT[1_000_000:2_000_000]),
+        (0, b"wrong"),
+        (0, CONTENT[:1_000_000]),
+    ):
+        put_part(store, tmp_path, n, part)
     assert store.compose("upl_x", range(3), sha256=SHA256) == SHA256
     assert b"".join(store.stream(SHA256)) == CONTENT
     store.drop_parts("upl_x", range(3))
     store.drop_parts("upl_x", range(3))
-    with pytest.raises(NotFound, match="part 0"):
+    with pytest.raises(NotFound, match="of upload upl_x"):
         store.compose("upl_x", range(3), sha256="0" * 64)
 
 
+def test_who_still_sends_a_part_of_a_complete_upload_does_not_reach_the_blob(tmp_path):
+    store = BlobStore.open(f"file://{tmp_path}/blobs")
+    with store.part_writer("upl_x", 0, begin=0, scratch=tmp_path) as late:
+        late.write(CONTENT[:10])
+        put_part(store, tmp_path, 0, CONTENT)
+        assert store.compose("upl_x", [0], sha256=SHA256) == SHA256
+        for _ in range(2):
+            with pytest.raises(Conflict, match="completed meanwhile"):
+                late.write(b"not the content")
+            store.drop_parts("upl_x", [0])
+    store.fetch(SHA256, tmp_path / "copy")
+
+
+def test_a_part_that_was_not_finished_replaces_nothing_in_a_store_elsewhere(tmp_path):
+    store = BlobStore.open("memory://")
+    put_part(store, tmp_path, 0, CONTENT)
+    with store.part_writer("upl_x", 0, begin=0, scratch=tmp_path) as broken:
+        broken.write(b"half")
+    assert store.compose("upl_x", [0], sha256=SHA256) == SHA256
+
+
 def test_parts_that_are_not_what_was_promised_leave_no_blob(store, tmp_path):
-    put_parts(store, tmp_path, [CONTENT])
+    put_part(store, tmp_path, 0, CONTENT)
     assert store.compose("upl_x", [0], sha256="0" * 64) == SHA256
     assert not store.has("0" * 64)
     assert not store.has(SHA256)
@@ -111,7 +139,10 @@ for act in ("put", "part", "compose", "fetch"):
     if act == "put":
         sha256, _ = store.put_file(path)
     elif act == "part":
-        store.put_part("upl_x", 0, path)
+        with store.part_writer("upl_x", 0, begin=0, scratch=folder) as part, path.open("rb") as file:
+            while block := file.read(2**20):
+                part.write(block)
+            part.finish()
     elif act == "compose":
         store.compose("upl_x", [0], sha256=sha256)
     else:
@@ -133,3 +164,13 @@ def test_ping(tmp_path):
     with pytest.raises(FileNotFoundError):
         store.ping()
     BlobStore.open("memory://").ping()
+
+
+def test_what_is_stored_can_be_listed_and_what_was_left_unwritten_is_not(store, source, tmp_path):
+    assert list(store.digests()) == []
+    other = tmp_path / "other"
+    other.write_bytes(b"other")
+    digests = {store.put_file(path)[0] for path in (source, other)}
+    for rubbish in (tmp_path / "a folder" / "blobs" / "blobs" / "ab").glob("*"):
+        rubbish.with_name("half-written").touch()
+    assert set(store.digests()) == digests

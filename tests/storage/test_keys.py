@@ -38,3 +38,32 @@ def test_names_that_cannot_be_used(ledger, name):
 def test_an_unknown_key_is_not_revoked(ledger):
     with pytest.raises(NotFound):
         ledger.revoke_key("key_\x00")
+
+
+BROUGHT = "sterna_" + "aZ09-_" * 7 + "x"
+
+
+def test_a_key_that_is_brought_along_opens_and_may_be_brought_again(ledger):
+    known = ledger.import_key(BROUGHT, tenant="acme", name="ci", scope="admin")
+    assert ledger.find_key(BROUGHT) == known
+    assert (known.tenant, known.name, known.scope) == ("acme", "ci", "admin")
+    assert ledger.import_key(BROUGHT, tenant="other", name="x", scope="read") == known
+    revoked = ledger.revoke_key(known.id)
+    assert ledger.import_key(BROUGHT, tenant="acme", name="ci", scope="admin") == revoked
+    assert ledger.find_key(BROUGHT) is None
+    assert ledger.keys() == (revoked,)
+
+
+def test_a_key_that_was_made_here_can_be_brought_elsewhere(ledger):
+    made, key = ledger.create_key(tenant="acme", name="ci", scope="read")
+    assert ledger.import_key(key, tenant="acme", name="ci", scope="read") == made
+
+
+@pytest.mark.parametrize(
+    "key", ["", "secret", "sterna_", BROUGHT[:-1], BROUGHT + "x", BROUGHT[:-1] + "=", BROUGHT + "\n"]
+)
+def test_what_could_be_guessed_is_no_key(ledger, key):
+    with pytest.raises(InvalidSpec, match="none of ours") as refused:
+        ledger.import_key(key, tenant="acme", name="ci", scope="admin")
+    assert not key or key not in str(refused.value.detail)
+    assert not ledger.has_keys()

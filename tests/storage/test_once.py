@@ -72,3 +72,15 @@ def test_keys_are_forgotten_after_their_time(desk, ledger):
     assert isinstance(ledger.take_turn(REQUEST, hold_s=60), Replay)
     ledger.forget_turns(older_than_s=-1)
     assert isinstance(ledger.take_turn(REQUEST, hold_s=60), Turn)
+
+
+def test_a_holder_that_says_that_it_lives_keeps_its_turn_and_no_others(ledger):
+    slow = ledger.take_turn(REQUEST, hold_s=-1)
+    ledger.keep_turn(slow, hold_s=60)
+    with pytest.raises(RequestInProgress):
+        ledger.take_turn(REQUEST, hold_s=60)
+    ledger.keep_turn(slow, hold_s=-1)
+    fast = ledger.take_turn(REQUEST, hold_s=-1)
+    ledger.keep_turn(slow, hold_s=60)
+    assert isinstance(ledger.take_turn(REQUEST, hold_s=60), Turn)
+    ledger.keep_turn(fast, hold_s=60)  # another's by now

@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from sterna.errors import SettingUnusable
 from storage import BlobStore, Ledger, Settings
+from storage.settings import read_settings
 
 
 def test_embedded_defaults_lie_under_the_data_folder(tmp_path, monkeypatch):
@@ -42,3 +44,23 @@ def test_a_folder_may_be_called_anything(tmp_path, name):
     BlobStore.open(settings.storage_url).put_file(tmp_path / "file")
     assert {entry.name for entry in tmp_path.iterdir()} == {"file", name}
     assert {"sterna.db", "blobs"} <= {entry.name for entry in (tmp_path / name).iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("LEASE_S", "secret", "valid number"),
+        ("MAX_ATTEMPTS", "0", "greater than or equal to 1"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "secret", "JSON array"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named_and_not_repeated(monkeypatch, name, value, words):
+    monkeypatch.setenv(f"STERNA_{name}", value)
+    with pytest.raises(SettingUnusable, match=f"^STERNA_{name}: .*{words}") as refused:
+        read_settings(Settings)
+    assert "secret" not in f"{refused.value} {refused.value.hint}"
+
+
+def test_what_is_given_goes_before_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("STERNA_DATA_DIR", "/elsewhere")
+    assert read_settings(Settings, data_dir=tmp_path).data_dir == tmp_path

@@ -1,4 +1,5 @@
 import pytest
+from sqlalchemy import text
 
 from api_schemas import JobErrorInfo, JobSpec
 from sterna.errors import Conflict, NotFound
@@ -64,7 +65,7 @@ def test_a_deleted_job_is_gone_with_all_that_was_its_own(desk, ledger):
     assert ledger.upload(other.spec.model).complete
     with ledger.read() as connection:
         for table in ("events", "job_labels", "job_logs", "job_blobs"):
-            rows = connection.exec_driver_sql(f"SELECT count(*) FROM {table} WHERE job_id = ?", (job.id,))  # noqa: S608
+            rows = connection.execute(text(f"SELECT count(*) FROM {table} WHERE job_id = :id"), {"id": job.id})  # noqa: S608
             assert rows.scalar_one() == 0
 
 
@@ -95,7 +96,7 @@ def test_expired_jobs_go_and_the_rest_stays(desk, ledger):
     ledger.request(old.id, "cancel")
     ledger.request(fresh.id, "cancel", tenant="other")
     with ledger.write() as connection:
-        connection.exec_driver_sql("UPDATE jobs SET finished_us = 1 WHERE id = ?", (old.id,))
+        connection.execute(text("UPDATE jobs SET finished_us = 1 WHERE id = :id"), {"id": old.id})
         connection.exec_driver_sql("UPDATE jobs SET created_us = 1")
     assert ledger.delete_expired(older_than_s=60) == 1
     assert [job.id for job in ledger.jobs().jobs] == [waiting.id]

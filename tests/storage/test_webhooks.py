@@ -1,6 +1,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import text
 
 from api_schemas import JobErrorInfo
 from api_schemas.webhooks import WebhookPayload, WebhookRequest
@@ -63,7 +64,7 @@ def test_one_of_many_takes_a_delivery_and_what_is_not_reported_comes_back(desk, 
     assert {parcel.attempt for parcel in taken} == {1}
     lost = taken[0]
     with ledger.write() as connection:
-        connection.exec_driver_sql("UPDATE deliveries SET next_us = 1 WHERE id = ?", (lost.id,))
+        connection.execute(text("UPDATE deliveries SET next_us = 1 WHERE id = :id"), {"id": lost.id})
     (again,) = ledger.take_deliveries(limit=5, hold_s=60)
     assert (again.id, again.attempt) == (lost.id, 2)
     assert not ledger.delivered(lost, status=200)  # too late: somebody else has it

@@ -1,59 +1,19 @@
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from math import inf, nan
-from threading import Barrier
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select, update
 
-from api_schemas import TERMINAL_STATES, JobErrorInfo, JobMessage, ProgressPoint
+from api_schemas import TERMINAL_STATES, ArtifactRef, JobErrorInfo, JobMessage, ProgressPoint
 from api_schemas.events import Message, PhaseChange
 from sterna.errors import Conflict
+from storage.quotas import stored_bytes
+from storage.schema import JOB_BLOBS, JOBS
 
 OOPS = JobErrorInfo(code="OUT_OF_MEMORY", message="no room", hint="send less")
-
-
-def test_the_record_says_what_holds_the_newest_attempt(desk, ledger):
-    job = desk.submit()
-    assert job.sandbox is None
-    first = ledger.claim(desk.message(job), worker_id="w", lease_s=60, sandbox="bubblewrap")
-    assert (first.job.sandbox, ledger.job(job.id).sandbox) == ("bubblewrap", "bubblewrap")
-    ledger.release(first)
-    again = JobMessage(job_id=job.id, attempt=2)
-    ledger.claim(again, worker_id="v", lease_s=60, sandbox="limits")
-    assert ledger.job(job.id).sandbox == "limits"
-
-
-def test_one_of_many_threads_gets_the_job(desk, ledger):
-    for _ in range(5):
-        job, barrier = desk.submit(), Barrier(8)
-
-        def claim(i: int, job=job, barrier=barrier):
-            barrier.wait()
-            return desk.claim(job, worker_id=f"w{i}")
-
-        with ThreadPoolExecutor(8) as pool:
-            leases = [lease for lease in pool.map(claim, range(8)) if lease is not None]
-        assert len(leases) == 1
-        assert leases[0].job.state == "running"
-        assert desk.states(job) == ["queued", "running"]
-        assert ledger.renew(leases[0], lease_s=60) == "continue"
-
-
-def test_old_and_made_up_messages_claim_nothing(desk, ledger):
-    job = desk.submit()
-    for message in (
-        JobMessage(job_id=job.id, attempt=2),
-        JobMessage(job_id=job.id, attempt=0),
-        JobMessage(job_id="nobody", attempt=1),
-    ):
-        assert ledger.claim(message, worker_id="w", lease_s=60) is None
-    first = desk.claim(job)
-    assert first is not None
-    assert ledger.release(first)
-    assert ledger.claim(JobMessage(job_id=job.id, attempt=1), worker_id="w", lease_s=60) is None
-    assert ledger.claim(JobMessage(job_id=job.id, attempt=2), worker_id="w", lease_s=60) is not None
 
 
 def test_progress_is_what_was_recorded_last(desk, ledger):
@@ -69,6 +29,17 @@ def test_progress_is_what_was_recorded_last(desk, ledger):
     assert [event.id for event in events] == [1, 2, 3, 4, 5]
     assert [event.body for event in events[2:]] == [PhaseChange(phase="search"), *points]
     assert ledger.record(lease, [])
+
+
+def test_a_metric_stays_until_there_is_a_newer_one(desk, ledger):
+    job = desk.submit()
+    lease = desk.claim(job)
+
+    def latest(*metrics):
+        assert ledger.record(lease, [ProgressPoint(step=1, steps=2, loss=0.5, metric=metric) for metric in metrics])
+        return ledger.job(job.id).latest.metric
+
+    assert [latest(None), latest(0.75, None), latest(None), latest(0.5)] == [None, 0.75, 0.75, 0.5]
 
 
 def test_figures_that_are_not_numbers_can_be_read_back(desk, ledger):
@@ -111,12 +82,29 @@ def test_a_lost_lease_writes_nothing(desk, ledger, result, next_worker):
     assert new.attempt == 2
     assert ledger.renew(old, lease_s=60) is None
     assert not ledger.record(old, [PhaseChange(phase="pack")])
+    assert not ledger.keep_log(old, "late words")
     assert not ledger.succeed(old, result)
     assert not ledger.fail(old, OOPS)
     assert not ledger.cancelled(old)
     assert not ledger.release(old)
     assert ledger.job(job.id).phase is None
     assert ledger.renew(new, lease_s=60) == "continue"
+
+
+@pytest.mark.parametrize("untrue", [{"worker_id": "w2"}, {"attempt": 2}])
+def test_a_lease_is_this_workers_and_this_attempts(desk, ledger, result, untrue):
+    job = desk.submit()
+    lease = replace(desk.claim(job), **untrue)
+    before = desk.row(job)
+    assert ledger.renew(lease, lease_s=600) is None
+    assert not ledger.record(lease, [PhaseChange(phase="pack")])
+    assert not ledger.keep_log(lease, "words")
+    assert not ledger.keep_checkpoint(lease, FIRST, size_bytes=1, step=1)
+    assert not ledger.succeed(lease, result)
+    assert not ledger.fail(lease, OOPS)
+    assert not ledger.cancelled(lease)
+    assert not ledger.release(lease)
+    assert desk.row(job) == before
 
 
 def test_a_slow_worker_that_nobody_replaced_may_finish(desk, ledger, result):
@@ -183,41 +171,6 @@ def test_a_stop_of_a_job_that_fails_with_its_worker_is_not_spoken_of(desk, ledge
     ledger.request(job.id, "stop")
     assert ledger.reap(max_attempts=1) == 1
     assert [event.body.kind for event in ledger.events(job.id).events] == ["state"] * 3
-
-
-def test_the_outbox_repeats_what_nobody_claimed(desk, ledger):
-    job = desk.submit()
-    assert ledger.due(older_than_s=60, limit=10) == ()
-    assert ledger.due(older_than_s=0, limit=10) == (JobMessage(job_id=job.id, attempt=1),)
-    desk.claim(job)
-    assert ledger.due(older_than_s=0, limit=10) == ()
-
-
-def test_a_job_that_was_given_back_is_due_at_once(desk, ledger):
-    job = desk.submit()
-    ledger.release(desk.claim(job))
-    assert ledger.due(older_than_s=60, limit=10) == (JobMessage(job_id=job.id, attempt=2),)
-    assert ledger.due(older_than_s=60, limit=10) == ()
-
-
-def test_the_outbox_speaks_of_the_oldest_first_and_grows_patient(desk, ledger):
-    jobs = [desk.submit() for _ in range(5)]
-    assert [m.job_id for m in ledger.due(older_than_s=0, limit=2)] == [job.id for job in jobs[:2]]
-    # 0.5 s × patience 2 is still ahead for those two, 0.5 s × 1 for nobody once they are 0.5 s old.
-    with ledger.write() as connection:
-        connection.exec_driver_sql("UPDATE jobs SET sent_us = sent_us - 600000")
-    assert [m.job_id for m in ledger.due(older_than_s=0.5, limit=9)] == [job.id for job in jobs[2:]]
-
-
-def test_only_one_dispatcher_sends_a_message(desk, ledger):
-    jobs = {desk.submit().id for _ in range(20)}
-    with ledger.write() as connection:
-        connection.exec_driver_sql("UPDATE jobs SET sent_us = NULL")
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: ledger.due(older_than_s=60, limit=20), range(4)))
-    sent = [message.job_id for answer in answers for message in answer]
-    assert len(sent) == len(jobs)
-    assert set(sent) == jobs
 
 
 class Story:
@@ -299,3 +252,154 @@ def test_whatever_happens_a_job_ends_once(desk, result, steps):
     assert told[-1] in TERMINAL_STATES
     ids = [event.id for event in ledger.events(job.id).events]
     assert ids == list(range(1, len(ids) + 1))
+
+
+FIRST, SECOND = "a" * 64, "b" * 64
+
+
+def checkpoints(desk, job):
+    """What the job holds on to, as the table says."""
+    with desk.ledger.read() as connection:
+        query = select(JOB_BLOBS.c.sha256, JOB_BLOBS.c.bytes).where(
+            JOB_BLOBS.c.job_id == job.id, JOB_BLOBS.c.role == "checkpoint"
+        )
+        return [tuple(row) for row in connection.execute(query)]
+
+
+def test_a_job_holds_on_to_its_newest_checkpoint_alone(desk, ledger):
+    job = desk.submit()
+    lease = desk.claim(job)
+    assert ledger.checkpoint(lease) is None
+    assert ledger.keep_checkpoint(lease, FIRST, size_bytes=10, step=40)
+    assert ledger.keep_checkpoint(lease, SECOND, size_bytes=11, step=80)
+    assert ledger.checkpoint(lease) == SECOND
+    assert checkpoints(desk, job) == [(SECOND, 11)]
+
+
+def test_a_worker_without_the_lease_keeps_no_checkpoint(desk, ledger):
+    job = desk.submit()
+    old = desk.claim(job, lease_s=-1)
+    assert ledger.keep_checkpoint(old, FIRST, size_bytes=10, step=40)
+    assert ledger.reap(max_attempts=3) == 1
+    assert not ledger.keep_checkpoint(old, SECOND, size_bytes=10, step=80)
+    new = desk.claim(job, worker_id="another")
+    assert not ledger.keep_checkpoint(old, SECOND, size_bytes=10, step=80)
+    assert ledger.checkpoint(new) == FIRST
+
+
+@pytest.mark.parametrize("way", ["release", "reap"])
+def test_the_next_attempt_goes_on_where_the_checkpoint_stands(desk, ledger, way):
+    job = desk.submit()
+    lease = desk.claim(job, lease_s=-1)
+    ledger.record(lease, [ProgressPoint(step=50, steps=100)])
+    ledger.keep_checkpoint(lease, FIRST, size_bytes=10, step=40)
+    assert ledger.release(lease) if way == "release" else ledger.reap(max_attempts=3) == 1
+    again = desk.claim(job)
+
+    progress = ledger.job(job.id).progress
+    assert (progress.step, progress.steps, progress.eta_s) == (40, 100, None)
+    ledger.record(again, [ProgressPoint(step=40, steps=100)])
+    assert ledger.job(job.id).progress.eta_s is None  # nothing was done in this attempt
+    ledger.record(again, [ProgressPoint(step=41, steps=100)])
+    with ledger.read() as connection:
+        row = connection.execute(select(JOBS).where(JOBS.c.id == job.id)).one()
+    elapsed_s = (row.progress_us - row.claimed_us) / 1e6
+    assert ledger.job(job.id).progress.eta_s == pytest.approx(elapsed_s * 59, abs=0.001)
+
+
+def test_a_job_without_a_checkpoint_begins_at_nothing(desk, ledger):
+    job = desk.submit()
+    lease = desk.claim(job)
+    ledger.record(lease, [ProgressPoint(step=50, steps=100)])
+    ledger.release(lease)
+    desk.claim(job)
+    progress = ledger.job(job.id).progress
+    assert (progress.step, progress.steps) == (0, None)
+
+
+@pytest.mark.parametrize("end", ["succeed", "fail", "cancelled", "cancel asked", "cancel while queued", "exhausted"])
+def test_a_job_that_ends_lets_its_checkpoint_go(desk, ledger, result, end):
+    job = desk.submit()
+    lease = desk.claim(job, lease_s=-1)
+    ledger.keep_checkpoint(lease, FIRST, size_bytes=10, step=40)
+    if end == "succeed":
+        ledger.succeed(lease, result)
+    elif end == "fail":
+        ledger.fail(lease, OOPS)
+    elif end == "cancelled":
+        ledger.cancelled(lease)
+    elif end == "cancel asked":
+        ledger.request(job.id, "cancel")
+        ledger.release(lease)
+    elif end == "cancel while queued":
+        ledger.release(lease)
+        ledger.request(job.id, "cancel")
+    else:
+        ledger.reap(max_attempts=1)
+
+    assert ledger.job(job.id).state in TERMINAL_STATES
+    assert checkpoints(desk, job) == []
+    if end != "succeed":
+        ledger.retry(job.id)
+        again = desk.claim(job)
+        assert (ledger.checkpoint(again), ledger.job(job.id).progress.step) == (None, 0)
+
+
+def test_a_checkpoint_is_no_part_of_what_a_tenant_stores(desk, ledger):
+    job = desk.submit()
+    lease = desk.claim(job)
+    with ledger.write() as connection:
+        before = stored_bytes(connection, "local")
+    ledger.keep_checkpoint(lease, FIRST, size_bytes=10**12, step=40)
+    with ledger.write() as connection:
+        assert stored_bytes(connection, "local") == before
+
+
+def test_only_an_attempt_that_a_worker_has_is_running(desk, ledger):
+    job, other = desk.submit(), desk.submit()
+    assert not ledger.is_running(job.id, attempt=1)
+    desk.claim(job)
+    assert ledger.is_running(job.id, attempt=1)
+    assert not ledger.is_running(job.id, attempt=2)
+    assert not ledger.is_running(other.id, attempt=1)
+
+
+def test_each_attempt_of_each_job_has_a_log_of_its_own(desk, ledger):
+    job, other = desk.submit(), desk.submit()
+    first, foreign = desk.claim(job), desk.claim(other)
+    for words in ("first", "first, longer"):
+        assert ledger.keep_log(first, words)
+    assert ledger.keep_log(foreign, "foreign")
+    ledger.release(first)
+    assert ledger.keep_log(desk.claim(job), "second")
+    assert [ledger.log(job.id, attempt=attempt) for attempt in (1, 2)] == [(1, "first, longer"), (2, "second")]
+    assert ledger.log(other.id) == (1, "foreign")
+
+
+def test_a_worker_is_given_what_its_own_job_works_on(desk, ledger):
+    jobs = [desk.submit() for _ in range(2)]
+    leases = [desk.claim(job) for job in jobs]
+    assert ledger.keep_checkpoint(leases[0], FIRST, size_bytes=1, step=1)
+    with ledger.write() as connection:
+        connection.execute(update(JOB_BLOBS).where(JOB_BLOBS.c.job_id == jobs[1].id).values(sha256=SECOND))
+    assert ledger.inputs(leases[0]) == {"model": "ab" * 32}
+    assert ledger.inputs(leases[1]) == {"model": SECOND}
+
+
+def test_a_job_that_was_cancelled_holds_no_artifact(desk, ledger, result):
+    job = desk.submit()
+    lease = desk.claim(job)
+    artifact = ArtifactRef(name="model.sterna", sha256=FIRST, bytes=1, media_type="application/octet-stream")
+    ledger.request(job.id, "cancel")
+    assert ledger.succeed(lease, result.model_copy(update={"artifacts": (artifact,)}))
+    with ledger.read() as connection:
+        roles = connection.execute(select(JOB_BLOBS.c.role).where(JOB_BLOBS.c.job_id == job.id)).scalars().all()
+    assert roles == ["model"]
+
+
+@pytest.mark.parametrize("how", ["released", "reaped"])
+def test_of_a_job_that_nobody_asked_to_stop_no_stop_is_dropped(desk, ledger, how):
+    job = desk.submit()
+    lease = desk.claim(job, lease_s=-1)
+    assert ledger.release(lease) if how == "released" else ledger.reap(max_attempts=3) == 1
+    assert [event.body.kind for event in ledger.events(job.id).events] == ["state"] * 3

@@ -1,0 +1,1 @@
+"""The revisions of the schema, one file each in `versions/`; `storage/revisions.py` applies them."""
