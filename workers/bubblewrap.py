@@ -2,7 +2,7 @@
 
     /usr, /lib…, the interpreter, Sterna's packages     as they are, read-only
     /job         the work folder, read-only             /job/out, /job/tmp   writable; /job/tmp is /tmp, too
-    /proc        of its own processes alone             /dev                 the harmless devices, and the GPUs
+    /proc        of its own processes alone             /dev                 the harmless devices, and its slot's GPU
     network      none but its own loopback              user                 nobody, no capabilities, no new ones
 
 Everything else of the machine is not refused but absent: other jobs, the ledger, keys, home folders, sockets. Its
@@ -46,6 +46,11 @@ _ALONE: Final = (
     *("--unshare-all", "--unshare-user", "--hostname", "job", "--die-with-parent"),
     *("--uid", _NOBODY, "--gid", _NOBODY, "--cap-drop", "ALL"),
 )
+# torch's own libraries read the first; neither tells of processes.
+_BARE_PROC: Final = (
+    *("--tmpfs", "/proc"),
+    *(word for name in ("/proc/cpuinfo", "/proc/meminfo") for word in ("--ro-bind-try", name, name)),
+)
 # Since this kernel RLIMIT_NPROC counts the tasks of one user namespace, before it those of the user everywhere.
 _COUNTS_APART: Final = (5, 14)
 
@@ -58,19 +63,22 @@ class Bubblewrap:
         program: the `bwrap` to start.
         data_dir: the installation's folder, hidden even where it lies inside something that is shown.
         extra: options that not every version knows.
+        own_proc: whether the runner gets a `/proc` of its own processes; else one with the processor's description
+            alone. The kernel refuses a new one where part of the old one is masked, as in a container.
     """
 
     name: ClassVar[Sandbox] = "bubblewrap"
     program: str
     data_dir: Path
     extra: tuple[str, ...] = ()
+    own_proc: bool = True
 
     def place(self, folder: Path) -> Path:  # noqa: ARG002  always the same
         """Where the runner finds its folder."""
         return JOB
 
-    def command(self, runner: Sequence[str], folder: Path) -> tuple[str, ...]:
-        """How to start a runner that works in `folder`."""
+    def command(self, runner: Sequence[str], folder: Path, devices: Sequence[Path] = ()) -> tuple[str, ...]:
+        """How to start a runner that works in `folder` and computes on `devices`."""
         shown = list(_shown(os.environ))
         return (
             self.program,
@@ -83,8 +91,9 @@ class Bubblewrap:
             *_system_links(),
             *_pairs("--ro-bind-try", map(Path, _SYSTEM_FILES)),
             *(("--tmpfs", str(self.data_dir)) if _is_within(self.data_dir, shown) else ()),
-            *("--proc", "/proc", "--dev", "/dev"),
-            *_gpus(Path("/dev")),
+            *(("--proc", "/proc") if self.own_proc else _BARE_PROC),
+            *("--dev", "/dev"),
+            *_gpus(devices),
             *("--ro-bind", str(folder), str(JOB)),
             *(word for name in WRITABLE for word in ("--bind", str(folder / name), str(JOB / name))),
             *("--bind", str(folder / "tmp"), "/dev/shm"),  # noqa: S108
@@ -131,11 +140,10 @@ def _system_links() -> Iterator[str]:
             yield from ("--ro-bind", str(path), str(path))
 
 
-def _gpus(devices: Path) -> Iterator[str]:
-    """NVIDIA's devices, where there are any, and what its driver reads about them."""
-    found = sorted(devices.glob("nvidia*"))
-    yield from _pairs("--dev-bind", found)
-    if found:
+def _gpus(devices: Sequence[Path]) -> Iterator[str]:
+    """A GPU's device files, where it has one, and what its driver reads about them."""
+    yield from _pairs("--dev-bind", devices)
+    if devices:
         yield from _pairs("--ro-bind-try", [Path("/sys")])
 
 

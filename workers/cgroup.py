@@ -32,6 +32,24 @@ def memory_limit(groups: tuple[Path, ...]) -> int | None:
     return min(limits, default=None)
 
 
+def memory_left(groups: tuple[Path, ...]) -> int | None:
+    """Bytes that these groups may still use, file cache that can be dropped included; None where none has a limit."""
+    left = []
+    for group in groups:
+        limit, used = _read(group / "memory.max"), _read(group / "memory.current")
+        if limit.isdigit() and used.isdigit():
+            left.append(int(limit) - int(used) + _droppable(group))
+    return min(left, default=None)
+
+
+def _droppable(group: Path) -> int:
+    for line in _read(group / "memory.stat").splitlines():
+        name, _, size = line.partition(" ")
+        if name == "inactive_file" and size.isdigit():
+            return int(size)
+    return 0
+
+
 def memory_kills(groups: tuple[Path, ...]) -> int | None:
     """How many processes of the innermost group the kernel has killed for memory; None where it does not count them."""
     for group in groups[:1]:

@@ -1,6 +1,8 @@
 """One child process: started with next to nothing in its environment, read line by line, ended for certain.
 
 Its output is read by a thread, into a queue of bounded length: a child that talks faster than the ledger writes waits.
+The output ends with the child, even where something that it has left behind holds it open; nothing that the child has
+said is lost with that, however late the thread gets its turn.
 It leads a session of its own: Ctrl-C at a terminal reaches the worker alone, and a kill reaches its children too.
 """
 
@@ -8,10 +10,11 @@ from __future__ import annotations
 
 import os
 import queue
+import select
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
@@ -19,7 +22,6 @@ from typing import IO, Final, Self
 from sterna.threads import calm_threads
 
 KEPT_VARIABLES: Final = (
-    "CUDA_VISIBLE_DEVICES",
     "LANG",
     "LC_ALL",
     "LD_LIBRARY_PATH",
@@ -33,6 +35,8 @@ KEPT_VARIABLES: Final = (
 _CODE_ROOT = Path(__file__).resolve().parents[1]
 # Times the longest line, this is what a worker holds of a child that talks faster than anybody listens.
 _WAITING_LINES = 8
+_CHUNK_BYTES = 2**16
+_TICK_S = 0.2
 
 
 class EndOfOutput:
@@ -76,6 +80,7 @@ class Child:
         self._line_bytes = line_bytes
         self._lines: queue.Queue[bytes | type[EndOfOutput] | type[OverlongLine]] = queue.Queue(_WAITING_LINES)
         self._closing = threading.Event()
+        self._gone = False
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
                 command,
@@ -99,11 +104,13 @@ class Child:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._gone:
+            return  # its number may be another's by now
+        self._gone = True
         self._closing.set()
         self._signal(signal.SIGKILL)
         self._process.wait()
-        # The pipe ends when the last of its writers is dead; one that left the session is not waited for.
-        self._reader.join(timeout=1.0)
+        self._reader.join()
         _close_quietly(self._input)
 
     @property
@@ -151,22 +158,40 @@ class Child:
             return
 
     def _read(self) -> None:
-        """Read until the output ends; runs in a thread, which alone may close what it may still be reading."""
+        """Read lines until the output ends; runs in a thread, which alone may close what it may still be reading."""
         with self._output as output:
-            while line := output.readline(self._line_bytes + 1):
-                if len(line) > self._line_bytes:
-                    self._put(OverlongLine)
+            for line in self._lines_of(output.fileno()):
+                overlong = len(line) > self._line_bytes
+                if not self._put(OverlongLine if overlong else line) or overlong:
                     break
-                if not line.endswith(b"\n"):
-                    break  # it died in the middle of a word: its exit code says more than half a line
-                if not self._put(line):
-                    return
         self._put(EndOfOutput)
+
+    def _lines_of(self, output: int) -> Iterator[bytes]:
+        """Whole lines, and the beginning of one that is too long; for half a line the exit code speaks better."""
+        begun = b""
+        while chunk := self._chunk(output):
+            *whole, begun = (begun + chunk).split(b"\n")
+            yield from (line + b"\n" for line in whole)
+            if len(begun) > self._line_bytes:
+                yield begun
+
+    def _chunk(self, output: int) -> bytes:
+        """What comes next; nothing at the end of the output, or once the child is gone and all was read."""
+        poll = select.poll()
+        poll.register(output, select.POLLIN)
+        while not self._closing.is_set():
+            # Asked first: what it has said is in the pipe by then.
+            gone = self.exited()
+            if poll.poll(0 if gone else _TICK_S * 1000):
+                return os.read(output, _CHUNK_BYTES)
+            if gone:
+                break
+        return b""
 
     def _put(self, item: bytes | type[EndOfOutput] | type[OverlongLine]) -> bool:
         while not self._closing.is_set():
             try:
-                self._lines.put(item, timeout=0.2)
+                self._lines.put(item, timeout=_TICK_S)
             except queue.Full:
                 continue
             return True

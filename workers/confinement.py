@@ -27,8 +27,14 @@ from workers.child import scrubbed_environment
 
 RUNNER_COMMAND: Final = (sys.executable, "-m", "workers.runner")
 _PROBE_S: Final = 60.0
-# Not every version knows it, and a set-uid bwrap refuses it.
-_BEST_FIRST: Final[tuple[tuple[str, ...], ...]] = (("--disable-userns",), ())
+# Options, and whether there is a `/proc` of its own, which a container forbids. Not every version knows
+# `--disable-userns`, a set-uid bwrap refuses it, and it writes to what is read-only in a container.
+_BEST_FIRST: Final[tuple[tuple[tuple[str, ...], bool], ...]] = (
+    (("--disable-userns",), True),
+    ((), True),
+    (("--disable-userns",), False),
+    ((), False),
+)
 _log = logging.getLogger(__name__)
 
 
@@ -54,8 +60,8 @@ class Confinement(Protocol):
     def place(self, folder: Path) -> Path:
         """Where the runner finds its work folder."""
 
-    def command(self, runner: Sequence[str], folder: Path) -> tuple[str, ...]:
-        """How to start a runner that works in `folder`."""
+    def command(self, runner: Sequence[str], folder: Path, devices: Sequence[Path] = ()) -> tuple[str, ...]:
+        """How to start a runner that works in `folder` and computes on `devices`, the files of its GPU."""
 
     def exit_code(self, code: int) -> int:
         """The runner's own exit code (−N after signal N), from that of the process that was started."""
@@ -72,7 +78,12 @@ class LimitsAlone:
         """The folder itself."""
         return folder
 
-    def command(self, runner: Sequence[str], folder: Path) -> tuple[str, ...]:  # noqa: ARG002  of the protocol
+    def command(
+        self,
+        runner: Sequence[str],
+        folder: Path,  # noqa: ARG002  of the protocol
+        devices: Sequence[Path] = (),  # noqa: ARG002  of the protocol
+    ) -> tuple[str, ...]:
         """The runner's own."""
         return tuple(runner)
 
@@ -81,20 +92,23 @@ class LimitsAlone:
         return code
 
 
-def choose_confinement(settings: SandboxSettings, *, data_dir: Path, work_root: Path) -> Confinement:
+def choose_confinement(
+    settings: SandboxSettings, *, data_dir: Path, work_root: Path, devices: Sequence[Path] = ()
+) -> Confinement:
     """Choose what the operator wishes and the machine allows.
 
     Args:
         settings: the wish.
         data_dir: the installation's folder, which no runner may see.
         work_root: where jobs get their folders; the trial is made there.
+        devices: files of the GPUs that runners will be given.
 
     Raises:
         SandboxUnavailable: it is required and does not work; the message says why not.
     """
     if settings.sandbox == "off":
         return LimitsAlone()
-    found = find_bubblewrap(data_dir, work_root)
+    found = find_bubblewrap(data_dir, work_root, devices=devices)
     if isinstance(found, Bubblewrap):
         return found
     if settings.sandbox == "required":
@@ -106,28 +120,30 @@ def choose_confinement(settings: SandboxSettings, *, data_dir: Path, work_root: 
     return LimitsAlone()
 
 
-def find_bubblewrap(data_dir: Path, work_root: Path, program: str = "bwrap") -> Bubblewrap | str:
+def find_bubblewrap(
+    data_dir: Path, work_root: Path, program: str = "bwrap", devices: Sequence[Path] = ()
+) -> Bubblewrap | str:
     """Bubblewrap as it works here, or in a sentence why it does not."""
     path = shutil.which(program)
     if path is None:
         return f"{program} is not installed"
     why_not = ""
-    for extra in _BEST_FIRST:
-        candidate = Bubblewrap(path, data_dir, extra)
-        why_not = _try(candidate, work_root)
+    for extra, own_proc in _BEST_FIRST:
+        candidate = Bubblewrap(path, data_dir, extra, own_proc)
+        why_not = _try(candidate, work_root, devices)
         if not why_not:
             return candidate
     return why_not
 
 
-def _try(candidate: Bubblewrap, work_root: Path) -> str:
+def _try(candidate: Bubblewrap, work_root: Path, devices: Sequence[Path]) -> str:
     """Have a runner say its usage inside; empty when it does, else the last words."""
     work_root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=work_root, prefix="probe-") as name:
         folder = Path(name)
         for inner in WRITABLE:
             (folder / inner).mkdir()
-        command = candidate.command((*RUNNER_COMMAND, "--help"), folder)
+        command = candidate.command((*RUNNER_COMMAND, "--help"), folder, devices)
         environment = scrubbed_environment(candidate.place(folder))
         try:
             done = subprocess.run(

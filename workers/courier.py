@@ -16,9 +16,10 @@ import httpx
 from sqlalchemy.exc import SQLAlchemyError
 from standardwebhooks import Webhook as Signer
 
+from storage.public_addresses import AddressRefused
 from storage.webhooks import Parcel
 from workers.context import WorkerContext
-from workers.outbound import TIMEOUT_S, AddressRefused, post
+from workers.outbound import TIMEOUT_S, post
 
 HANDS: Final = 4
 """How many deliveries are on their way at once from one worker."""

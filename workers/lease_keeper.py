@@ -9,16 +9,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from storage import Lease, Ledger
 
 Order = Literal["continue", "stop", "cancel", "lost"]
 ORDER_DELAY_S = 2.0
 """A cancel or stop is seen this soon, however long the lease is."""
+MOST_PATIENCE_S = 600.0
+"""With a ledger that renews the lease and yet does not take what is written."""
+_TICK_S = 0.5
+_T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +53,27 @@ class LeaseKeeper:
     ) -> None:
         self._ended.set()
         self._thread.join()
+
+    def patient(self, work: Callable[[], _T], *, wait: Callable[[float], None] = time.sleep) -> _T:
+        """Do what asks the ledger or writes to it; while that is away, again and again as long as the lease lasts.
+
+        Args:
+            work: may be done twice. Where only the answer of one try was lost, an end that was written down stands:
+                the next try finds the lease gone.
+            wait: waits so long, or raises where there is no use in waiting.
+
+        Raises:
+            OperationalError, InterfaceError: the lease is lost, and the ledger still away.
+        """
+        deadline = time.monotonic() + MOST_PATIENCE_S
+        while True:
+            try:
+                return work()
+            except (OperationalError, InterfaceError) as error:
+                if self.order == "lost" or time.monotonic() > deadline:
+                    raise
+                _log.warning("%s waits for the ledger: %s", self._lease.job.id, error)
+            wait(_TICK_S)
 
     def _keep(self) -> None:
         renewed_at = time.monotonic()

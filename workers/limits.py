@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Self
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -53,6 +54,12 @@ class RunnerLimits(BaseSettings):
     line_bytes: int = Field(default=4 * 2**20, gt=0)
     event_bytes: int = Field(default=64 * 2**10, gt=0)
     lines: int = Field(default=4_000_000, gt=0)
+
+    def shared_by(self, runners: int) -> Self:
+        """The limits of each of so many runners of one host: memory that nobody has set a limit on is divided."""
+        if "memory_bytes" in self.model_fields_set:
+            return self
+        return self.model_copy(update={"memory_bytes": self.memory_bytes // runners})
 
     def runner_arguments(self, *, count_processes: bool) -> tuple[str, ...]:
         """The limits that the runner sets on itself, as options of its command line: known before it reads a file.

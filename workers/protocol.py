@@ -2,11 +2,13 @@
 
     {"kind": "phase", "phase": "search"}
     {"kind": "progress", "step": 40, "steps": 400, "loss": 0.31, "sparsity": 0.7, …}
+    {"kind": "checkpoint", "sha256": "ab12…", "bytes": 81920, "step": 40}          out/checkpoint is there
     {"kind": "result", "result": {…}}     or     {"kind": "error", "error": {"code": …, "message": …, "hint": …}}
 
-The other way, on its standard input, the supervisor writes `stop` or `cancel`. A closed input without a word means that
-the supervisor is gone, which is a `cancel`. What a runner says is checked as if a stranger had said it: the runner has
-read a stranger's file.
+The other way, on its standard input, the supervisor writes `stop`, `cancel` or `checkpoint`, which asks for one now; to
+a runner that was started ahead of its job first `start` and where its folder is. A closed input without a word means
+that the supervisor is gone, which is a `cancel`. What a runner says is checked as if a stranger had said it: the runner
+has read a stranger's file.
 """
 
 from __future__ import annotations
@@ -34,8 +36,17 @@ class ErrorLine(BaseModel):
     error: JobErrorInfo
 
 
+class CheckpointLine(BaseModel):
+    """The state of the training lies in `out/checkpoint`, until the next one takes its place."""
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    bytes: int = Field(gt=0, le=2**53)
+    step: int = Field(ge=0, le=2**53)
+
+
 EventLine = ProgressPoint | PhaseChange | Message
-Line = EventLine | ResultLine | ErrorLine
+Line = EventLine | CheckpointLine | ResultLine | ErrorLine
 _MOST_STEPS = 2**53
 _LINES: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])
 

@@ -1,6 +1,7 @@
 """The child process of one job: reads the spec, compresses, and says how it goes. See `workers.protocol`.
 
     python -m workers.runner WORKDIR [--memory-bytes N] [--cpu-s N] [--file-bytes N] [--processes N]
+                                     [--checkpoint-s N --checkpoint-bytes N] [--wait]
 
 It limits itself before it reads anything, and it is the one module of this package that may load torch. Its standard
 output belongs to the protocol: whatever a library prints goes to standard error, which the supervisor keeps as a log.
@@ -10,21 +11,28 @@ from __future__ import annotations
 
 import argparse
 import errno
+import math
 import os
 import resource
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Final, Literal
+from typing import IO, TYPE_CHECKING, Final, Literal
 
 from api_schemas import CompressSpec, JobErrorInfo, Result
 from api_schemas.events import EventBody, StateChange
 from sterna.errors import DiskLimit, JobError, OutOfMemory, RunnerCrashed, SternaError, StorageUnavailable
 from sterna.hardening import refuse_new_privileges
-from workers.protocol import ErrorLine, Line, ResultLine, format_line
+from workers.protocol import CheckpointLine, ErrorLine, Line, ResultLine, format_line
+
+if TYPE_CHECKING:
+    from sterna.compress.checkpoints import Checkpointing, Written
 
 Order = Literal["continue", "stop", "cancel"]
 Compress = Callable[[Path, Callable[[EventBody], None], Callable[[], Order]], Result]
@@ -45,15 +53,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
     limit_resources(
         {
             resource.RLIMIT_DATA: options.memory_bytes,
-            resource.RLIMIT_CPU: options.cpu_s,
+            resource.RLIMIT_CPU: None if options.wait else options.cpu_s,
             resource.RLIMIT_FSIZE: options.file_bytes,
             resource.RLIMIT_NPROC: options.processes,
             resource.RLIMIT_CORE: 0,
         }
     )
     voice = Voice(_take_standard_output())
+    workdir: Path | None = options.workdir
+    if options.wait:
+        workdir = wait_for_job(sys.stdin.fileno())
+        if workdir is None:
+            return 0
+        if options.cpu_s is not None:
+            limit_resources({resource.RLIMIT_CPU: options.cpu_s + math.ceil(time.process_time())})
+    assert workdir is not None
     orders = Orders(sys.stdin.fileno())
-    return run(options.workdir, voice, orders, compress_folder)
+    keeping = Keeping(options.checkpoint_s, options.checkpoint_bytes, orders.checkpoint_wanted, voice.say)
+    return run(workdir, voice, orders, partial(compress_folder, keeping=keeping))
+
+
+def wait_for_job(source: int) -> Path | None:
+    """Load all that a job needs, then wait for the line `start FOLDER`.
+
+    Args:
+        source: descriptor of a pipe, of which nothing beyond that line is read.
+
+    Returns:
+        The folder, which may have got another name since the start; None where no job will come.
+    """
+    from sterna.compress import warm_up  # noqa: PLC0415  loads torch, after the limits are set
+
+    warm_up()
+    heard = b""
+    while not heard.endswith(b"\n"):
+        byte = os.read(source, 1)
+        if not byte:
+            return None
+        heard += byte
+    word, _, folder = os.fsdecode(heard.removesuffix(b"\n")).partition(" ")
+    if word != "start":
+        return None
+    workdir = Path(folder)
+    os.environ["HOME"] = os.environ["TMPDIR"] = str(workdir / "tmp")
+    tempfile.tempdir = None  # it is found anew
+    return workdir
 
 
 def limit_resources(limits: Mapping[int, int | None]) -> None:
@@ -100,11 +144,19 @@ class Orders:
 
     def __init__(self, source: int) -> None:
         self._order: Order = "continue"
+        self._checkpoint = threading.Event()
         threading.Thread(target=self._listen, args=(source,), name="orders", daemon=True).start()
 
     def current(self) -> Order:
         """The latest order; a cancel is never taken back."""
         return self._order
+
+    def checkpoint_wanted(self) -> bool:
+        """Whether a checkpoint was asked for since this was asked last."""
+        wanted = self._checkpoint.is_set()
+        if wanted:
+            self._checkpoint.clear()
+        return wanted
 
     def _listen(self, source: int) -> None:
         unread = b""
@@ -122,6 +174,8 @@ class Orders:
             self._order = "cancel"
         elif line == b"stop" and self._order == "continue":
             self._order = "stop"
+        elif line == b"checkpoint":
+            self._checkpoint.set()
 
 
 def run(workdir: Path, voice: Voice, orders: Orders, compress: Compress) -> int:
@@ -141,7 +195,45 @@ def run(workdir: Path, voice: Voice, orders: Orders, compress: Compress) -> int:
     return 0
 
 
-def compress_folder(workdir: Path, on_event: Callable[[EventBody], None], control: Callable[[], Order]) -> Result:
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Checkpoints as the command line asks for them.
+
+    Attributes:
+        every_s: seconds of training that may have to be repeated; 0: none is written.
+        most_bytes: none is written that would be larger.
+        wanted: whether one is to be written now.
+        say: tells the supervisor.
+    """
+
+    every_s: float
+    most_bytes: int | None
+    wanted: Callable[[], bool]
+    say: Callable[[Line], None]
+
+    def within(self, workdir: Path) -> Checkpointing | None:
+        """For the job of a work folder; None where there is neither one to go on from nor any to write."""
+        given = workdir / "checkpoint"
+        if not self.every_s and not given.exists():
+            return None
+        from sterna.compress.checkpoints import Checkpointing  # noqa: PLC0415  loads torch, after the limits are set
+
+        return Checkpointing(
+            workdir / "out" / "checkpoint",
+            every_s=self.every_s or math.inf,
+            resume=given if given.exists() else None,
+            most_bytes=self.most_bytes,
+            wanted=self.wanted,
+            on_written=self._tell,
+        )
+
+    def _tell(self, written: Written) -> None:
+        self.say(CheckpointLine(sha256=written.sha256, bytes=written.size_bytes, step=written.step))
+
+
+def compress_folder(
+    workdir: Path, on_event: Callable[[EventBody], None], control: Callable[[], Order], *, keeping: Keeping
+) -> Result:
     """Compress what lies in a work folder."""
     from sterna.compress import compress  # noqa: PLC0415  loads torch, after the limits are set
 
@@ -154,6 +246,7 @@ def compress_folder(workdir: Path, on_event: Callable[[EventBody], None], contro
         workdir / "out",
         on_event=on_event,
         control=control,
+        checkpointing=keeping.within(workdir),
     )
 
 
@@ -199,6 +292,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cpu-s", type=int)
     parser.add_argument("--file-bytes", type=int)
     parser.add_argument("--processes", type=int)
+    parser.add_argument("--checkpoint-s", type=float, default=0.0)
+    parser.add_argument("--checkpoint-bytes", type=int)
+    parser.add_argument("--wait", action="store_true", help="load everything, then wait for a job on standard input")
     return parser.parse_args(arguments)
 
 

@@ -2,6 +2,7 @@
 
 scratch/*                  of requests that never ended
 work/JOB-ATTEMPT/          of attempts that are over: what a crash left, and the logs of failures
+work/warm-…/               of runners that were started ahead by a worker that is gone
 queue/{taken,refused}/*    messages that were being read when their worker was killed, and files that are none
 parts of uploads           that nobody completed, and their rows
 """
@@ -22,6 +23,8 @@ _log = logging.getLogger(__name__)
 def sweep(context: WorkerContext) -> None:
     """Remove what is older than the setting `sweep_after_s`; safe to do from many workers at once."""
     settings = context.settings
+    if context.warm is not None:
+        context.warm.keep()
     found = [*_entries(settings.scratch_folder)]
     found += [*_entries(settings.broker_folder / "taken"), *_entries(settings.broker_folder / "refused")]
     found += [folder for folder in _entries(context.work_root) if not _is_at_work(context, folder)]

@@ -1,17 +1,19 @@
 """What every worker does between jobs, on Celery's own timer: says that it lives, and keeps the ledger moving.
 
 SQL is the truth and the queue may lose anything, so each worker also re-queues jobs whose lease ran out and sends the
-messages of jobs that wait unclaimed. It tells webhooks what they are to be told, deletes what is kept no longer, and
-once an hour what killed processes left. All of it is safe to do from many workers at once.
+messages of jobs that wait unclaimed. It makes the next round of trials of sweeps, tells webhooks what they are to be
+told, deletes what is kept no longer, and once an hour what killed processes left. All of it is safe to do from many
+workers at once.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
-from celery import bootsteps
+from celery import Celery, bootsteps, group
 from kombu.exceptions import OperationalError as BrokerError
 
 from api_schemas import JobMessage
@@ -21,10 +23,12 @@ from workers.courier import Courier
 from workers.sweep import sweep
 
 Send = Callable[[JobMessage], None]
+SendTogether = Callable[[Sequence[JobMessage]], None]
 RESEND_LIMIT: Final = 100
 SWEEP_EVERY_S: Final = 3600.0
 EXPIRE_EVERY_S: Final = 60.0
 DELIVER_EVERY_S: Final = 1.0
+PLAN_EVERY_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +66,23 @@ def send_due(context: WorkerContext, send: Send) -> None:
             _log.warning("could not send the message of %s: %s", message.job_id, error)
             context.ledger.unheard(due[i:])
             return
+
+
+def plan_rounds(context: WorkerContext, send_together: SendTogether) -> None:
+    """Make the next round of trials of sweeps whose jobs have ended, and send each round as one group."""
+    for messages in context.ledger.plan_rounds(most_queued=context.settings.tenant_queued):
+        try:
+            send_together(messages)
+        except (BrokerError, OSError) as error:
+            _log.warning("could not send the messages of %d trials: %s", len(messages), error)
+            context.ledger.unheard(messages)
+
+
+def send_group(app: Celery, messages: Sequence[JobMessage]) -> None:
+    """Send the messages of jobs that were made together as one group; the ledger knows how they stand."""
+    run_job = app.signature(RUN_JOB_TASK)
+    calls = (run_job.clone(kwargs=message.model_dump()).set(task_id=message.key) for message in messages)
+    group(calls, app=app).apply_async(retry=False)
 
 
 def expire(context: WorkerContext) -> None:
@@ -103,10 +124,13 @@ class Upkeep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no ty
             (interval_s, lambda: beat(context, capacity=parent.concurrency)),
             (interval_s, lambda: reap(context)),
             (interval_s, lambda: send_due(context, send)),
+            (PLAN_EVERY_S, lambda: plan_rounds(context, partial(send_group, parent.app))),
             (DELIVER_EVERY_S, courier.look),
             (EXPIRE_EVERY_S, lambda: expire(context)),
             (SWEEP_EVERY_S, lambda: sweep(context)),
         )
+        for slot in context.slots.slots:
+            context.prepare(slot)
         parent.timer.call_after(0, lambda: doubt_messages(context))
         for every_s, chore in chores:
             parent.timer.call_after(0, chore)
@@ -119,5 +143,8 @@ class Upkeep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no ty
         self._entries.clear()
         if self._courier is not None:
             self._courier.close()
+        warm = worker_context().warm
+        if warm is not None:
+            warm.close()
 
     terminate = stop

@@ -1,29 +1,40 @@
 """The folder that one attempt of one job works in: inputs copied in, files of the result carried out.
 
-    <job>-<attempt>/spec.json  model  [data]  out/  tmp/  runner.log
+    <job>-<attempt>/spec.json  model  [data]  [checkpoint]  out/  tmp/  runner.log
 
 The runner may have been made to do a stranger's will, so nothing that it left is trusted: a result names plain files in
 `out/`, no links, and their bytes must have the digests that it stated.
+
+A checkpoint is stored while its runner lives, so it is copied to where the runner cannot write before its digest is
+taken. The copy begins with a line that names the job: no other job and no upload can have the same content, so that
+the blob can be removed the moment that this job lets go of it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
+import stat
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from api_schemas import ArtifactRef, CompressSpec, Result
 from sterna.digest import file_digest
-from sterna.errors import RunnerCrashed
+from sterna.errors import ArtifactDigestMismatch, NotFound, RunnerCrashed
 from storage import BlobStore, Lease, Ledger
+from workers.protocol import CheckpointLine
 
 LOG_NAME = "runner.log"
+CHECKPOINT = "checkpoint"
 LOG_BYTES = 16 * 2**20
 _KEPT_BYTES = 2**16
+_COPY_BYTES = 4 * 2**20
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_RUNNERS_OWN = (LOG_NAME, "out", "tmp")
 _NOT_THE_RUNNERS_OWN = ("model", "data", "labels", "time_limit_s")
 
 
@@ -40,6 +51,7 @@ class WorkFolder:
         self.keep_log = True
         self._root = root
         self._job_id = lease.job.id
+        self._adopted = False
 
     def __enter__(self) -> Self:
         return self
@@ -73,18 +85,84 @@ class WorkFolder:
             log.seek(max(0, self.log.stat().st_size - size_bytes))
             return log.read(size_bytes).decode(errors="replace")
 
+    def adopt(self, folder: Path) -> bool:
+        """Take over a folder that a runner already works in, with its `out/`, `tmp/` and log, before it is filled.
+
+        Returns:
+            False where it cannot be: this attempt has left something behind.
+        """
+        try:
+            folder.rename(self.path)
+        except OSError:
+            return False
+        self._adopted = True
+        return True
+
     def fill(self, lease: Lease, ledger: Ledger, blobs: BlobStore) -> None:
         """Make the folder, write the spec and copy the uploads in, their digests verified; may be done again."""
         # An earlier attempt whose worker was killed could not clean up behind itself.
         for earlier in self._root.glob(f"{self._job_id}-*"):
-            _clear(earlier)
+            _clear(earlier, but=_RUNNERS_OWN if self._adopted and earlier == self.path else (LOG_NAME,))
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in ("out", "tmp"):
-            (self.path / name).mkdir()
+            # Not made anew: the walls of a runner that waits have these very folders in them.
+            (self.path / name).mkdir(exist_ok=self._adopted)
         plain = CompressSpec.model_validate(lease.job.spec.model_dump(exclude=set(_NOT_THE_RUNNERS_OWN)))
         (self.path / "spec.json").write_text(plain.model_dump_json())
         for role, sha256 in ledger.inputs(lease).items():
             blobs.fetch(sha256, self.path / role)
+
+    def fetch_checkpoint(self, sha256: str, blobs: BlobStore) -> bool:
+        """Put the checkpoint of an earlier attempt into the folder.
+
+        Returns:
+            False where the store does not have it, or has something else.
+        """
+        stored, checkpoint = self.path / "tmp" / CHECKPOINT, self.path / CHECKPOINT
+        try:
+            blobs.fetch(sha256, stored)
+        except (NotFound, ArtifactDigestMismatch):
+            stored.unlink(missing_ok=True)
+            return False
+        with stored.open("rb") as source, checkpoint.open("wb") as target:
+            sealed = source.read(len(self._seal)) == self._seal
+            shutil.copyfileobj(source, target, _COPY_BYTES)
+        stored.unlink()
+        if not sealed:
+            checkpoint.unlink()
+        return sealed
+
+    def seal_checkpoint(self, said: CheckpointLine, *, most_bytes: int) -> tuple[Path, str] | None:
+        """Copy what the runner says that it has written to where it cannot change it.
+
+        Returns:
+            The copy and its sha-256; None where it is another file by now, or never was the one that it was said to be.
+        """
+        path = self.path / "out" / CHECKPOINT
+        if path.resolve() != self.path.resolve() / "out" / CHECKPOINT or said.bytes > most_bytes:
+            return None
+        sealed, digest, whole = self.path / "sealed-checkpoint", hashlib.sha256(), hashlib.sha256(self._seal)
+        try:
+            # What the runner has put there may be a pipe, which would hold up who opens it.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            return None
+        with open(descriptor, "rb") as source, sealed.open("wb") as target:  # noqa: PTH123  a descriptor
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_size != said.bytes:
+                return None
+            target.write(self._seal)
+            while chunk := source.read(min(_COPY_BYTES, most_bytes + 1)):
+                digest.update(chunk)
+                whole.update(chunk)
+                target.write(chunk)
+                if target.tell() > most_bytes + len(self._seal):
+                    return None
+        return (sealed, whole.hexdigest()) if digest.hexdigest() == said.sha256 else None
+
+    @property
+    def _seal(self) -> bytes:
+        return f"sterna checkpoint of {self._job_id}\n".encode()
 
     def publish(self, result: Result, ledger: Ledger, blobs: BlobStore) -> Result:
         """Store the files of the result as blobs.
@@ -116,12 +194,12 @@ class WorkFolder:
         return artifact.model_copy(update={"sha256": sha256, "bytes": size_bytes, "url": None})
 
 
-def _clear(folder: Path) -> None:
-    """Remove everything but the log."""
+def _clear(folder: Path, but: Sequence[str] = (LOG_NAME,)) -> None:
+    """Remove everything but what is named: the log, if nothing else."""
     if not folder.is_dir():
         return
     for entry in folder.iterdir():
-        if entry.name == LOG_NAME:
+        if entry.name in but:
             continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry, ignore_errors=True)

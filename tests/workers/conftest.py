@@ -13,10 +13,13 @@ from api_schemas import JobMessage, JobSpec, UploadRequest
 from storage import BlobStore, Ledger
 from workers.confinement import LimitsAlone, find_bubblewrap
 from workers.limits import RunnerLimits
+from workers.slots import Slot
 from workers.supervisor import Supervisor
+from workers.warm_runners import WarmRunner
 
+SLOT = Slot("cpu-0", 1)
 STAND_IN = Path(__file__).with_name("stand_in.py")
-LIMITS = RunnerLimits(wall_s=20, silence_s=20, grace_s=0.3, line_bytes=100_000, lines=10_000)
+LIMITS = RunnerLimits(wall_s=120, silence_s=120, grace_s=0.3, line_bytes=100_000, lines=10_000)
 
 
 @dataclass
@@ -47,7 +50,9 @@ class Desk:
         assert lease is not None
         return lease
 
-    def supervisor(self, behaviour: str, *, lease_s: float = 0.6, **limits) -> Supervisor:
+    def supervisor(
+        self, behaviour: str, *, lease_s: float = 0.6, slot: Slot = SLOT, warm: WarmRunner | None = None, **limits
+    ) -> Supervisor:
         return Supervisor(
             self.ledger,
             self.blobs,
@@ -55,6 +60,8 @@ class Desk:
             lease_s,
             LIMITS.model_copy(update=limits),
             command=(sys.executable, str(STAND_IN), behaviour),
+            slot=slot,
+            warm=warm,
             storage_waits_s=(0.3, 0.3, 0.3),
         )
 
@@ -98,7 +105,7 @@ class Running:
     thread: threading.Thread
     outcome: list[str]
 
-    def join(self, timeout_s: float = 10) -> str:
+    def join(self, timeout_s: float = 60) -> str:
         self.thread.join(timeout_s)
         assert not self.thread.is_alive(), "the supervisor did not end"
         return self.outcome[0]
@@ -117,7 +124,7 @@ def in_thread():
 
 @pytest.fixture
 def eventually():
-    def wait(condition, timeout_s: float = 15):
+    def wait(condition, timeout_s: float = 60):
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             found = condition()

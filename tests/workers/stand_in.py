@@ -1,4 +1,4 @@
-"""A runner without torch that behaves as its first argument says: python stand_in.py BEHAVIOUR WORKDIR [limits…]."""
+"""A runner without torch that behaves as its first argument says: python stand_in.py BEHAVIOUR WORKDIR [options…]."""
 
 import hashlib
 import json
@@ -52,6 +52,14 @@ def succeed(workdir):
     for step in range(5):
         progress(step)
     result(workdir, 5)
+
+
+def dies_early(workdir):
+    """Dies while it waits; when it is started for its job, it does it."""
+    result(workdir, 3)
+
+
+dies_late = dies_early  # when it hears of its job
 
 
 def slow(workdir):
@@ -172,6 +180,7 @@ def show_environment(workdir):
     say("message", code="ENVIRONMENT", text=json.dumps(dict(os.environ)))
     say("message", code="FILES", text=json.dumps(sorted(entry.name for entry in workdir.iterdir())))
     say("message", code="SPEC", text=(workdir / "spec.json").read_text())
+    say("message", code="PID", text=str(os.getpid()))
     result(workdir, 1)
 
 
@@ -201,5 +210,78 @@ def second_time_lucky(workdir):
     result(workdir, 2)
 
 
+def keep(workdir, content=b"state", **changed):
+    (workdir / "out" / "new").write_bytes(content)
+    (workdir / "out" / "new").rename(workdir / "out" / "checkpoint")
+    fields = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content), "step": 1} | changed
+    say("checkpoint", **fields)
+
+
+def keeps_and_crashes(workdir):
+    keep(workdir)
+    time.sleep(0.5)
+    raise SystemExit(9)
+
+
+def keeps_and_succeeds(workdir):
+    keep(workdir)
+    time.sleep(0.3)
+    result(workdir, 1)
+
+
+def keeps_often(workdir):
+    for step in range(10):
+        keep(workdir, str(step).encode(), step=step)
+        time.sleep(0.3 if step == 0 else 0)
+    progress(9)
+    while not (workdir.parent.parent / "go").exists():
+        time.sleep(0.05)
+    result(workdir, 9)
+
+
+def told_falsely(lie):
+    def behave(workdir):
+        lie(workdir)
+        time.sleep(0.3)
+        if (workdir / "out").is_symlink():
+            (workdir / "out").unlink()
+            (workdir / "out").mkdir()
+        result(workdir, 1)
+
+    return behave
+
+
+def in_place_of_it(make):
+    def lie(workdir):
+        make(workdir / "out" / "checkpoint")
+        say("checkpoint", sha256=hashlib.sha256(b"state").hexdigest(), bytes=5, step=1)
+
+    return told_falsely(lie)
+
+
+def linked_folder(workdir):
+    (workdir / "tmp" / "checkpoint").write_bytes(b"state")
+    (workdir / "out").rmdir()
+    (workdir / "out").symlink_to(workdir / "tmp")
+    say("checkpoint", sha256=hashlib.sha256(b"state").hexdigest(), bytes=5, step=1)
+
+
+lies_other_digest = told_falsely(lambda workdir: keep(workdir, sha256="0" * 64))
+lies_other_length = told_falsely(lambda workdir: keep(workdir, bytes=4))
+lies_too_large = told_falsely(lambda workdir: keep(workdir, bytes(1001)))
+lies_no_file = in_place_of_it(lambda path: path.unlink(missing_ok=True))
+lies_link = in_place_of_it(lambda path: path.symlink_to(path.parents[1] / "model"))
+lies_linked_folder = told_falsely(linked_folder)
+lies_pipe = in_place_of_it(os.mkfifo)
+lies_device = in_place_of_it(lambda path: path.symlink_to("/dev/zero"))
+
+
 if __name__ == "__main__":
-    {name: value for name, value in globals().items() if callable(value)}[sys.argv[1]](Path(sys.argv[2]))
+    folder = sys.argv[2]
+    if "--wait" in sys.argv:
+        if sys.argv[1] == "dies_early":
+            raise SystemExit(0)
+        folder = sys.stdin.readline().removeprefix("start ").rstrip("\n")
+        if not folder or sys.argv[1] == "dies_late":
+            raise SystemExit(0)
+    {name: value for name, value in globals().items() if callable(value)}[sys.argv[1]](Path(folder))

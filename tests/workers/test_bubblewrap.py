@@ -1,3 +1,5 @@
+import dataclasses
+import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -57,17 +59,35 @@ def test_libraries_of_the_environment_are_shown_once(tmp_path):
     assert not {tmp_path / "cuda" / "lib", Path("/usr/lib"), Path("relative"), Path("/absent")} & set(shown)
 
 
-def test_gpus_are_let_in_where_there_are_any(tmp_path):
-    assert list(_gpus(tmp_path)) == []
-    for name in ("nvidia0", "nvidiactl", "nvidia-uvm", "sda"):
-        (tmp_path / name).touch()
-    let_in = list(_gpus(tmp_path))
-    devices = [str(tmp_path / name) for name in ("nvidia-uvm", "nvidia0", "nvidiactl")]
+def test_the_gpu_of_a_slot_is_let_in_and_no_other(tmp_path):
+    assert "--dev-bind" not in Bubblewrap("bwrap", tmp_path).command(("python",), tmp_path / "j")
+    devices = ["/dev/nvidiactl", "/dev/nvidia1"]
+    command = Bubblewrap("bwrap", tmp_path).command(("python",), tmp_path / "j", [Path(name) for name in devices])
+    assert options(command, "--dev-bind") == devices
+    let_in = list(_gpus([Path(name) for name in devices]))
     assert let_in == [word for path in devices for word in ("--dev-bind", path, path)] + [
         "--ro-bind-try",
         "/sys",
         "/sys",
     ]
+
+
+def test_without_a_proc_of_its_own_it_sees_the_processor_and_no_process(bubblewrap, tmp_path):
+    """As in a container, where part of `/proc` is masked and the kernel refuses a new one."""
+    folder = tmp_path / "work"
+    for name in ("out", "tmp"):
+        (folder / name).mkdir(parents=True)
+    bare = dataclasses.replace(bubblewrap, data_dir=tmp_path / "data", extra=(), own_proc=False)
+    looks = "import os; print(sorted(os.listdir('/proc'))); print('processor' in open('/proc/cpuinfo').read())"
+    done = subprocess.run(
+        bare.command((sys.executable, "-c", f"{looks}; open('/proc/x', 'w')"), folder),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "['cpuinfo', 'meminfo']\nTrue\n"
+    assert "Read-only file system" in done.stderr
+    assert done.returncode == 1
 
 
 @pytest.mark.parametrize(("code", "own"), [(0, 0), (3, 3), (137, -9), (139, -11), (-9, -9)])

@@ -12,6 +12,7 @@ from celery import Celery
 
 from api_schemas import JobSpec, UploadRequest
 from api_schemas.queue import RUN_JOB_TASK
+from sterna.errors import SettingUnusable
 from storage import BlobStore, Ledger, Settings
 from workers.celery_app import create_app
 
@@ -29,7 +30,10 @@ class House:
 
     @contextmanager
     def worker(self, behaviour, **settings):
-        environment = os.environ | {"STERNA_DATA_DIR": str(self.folder), "STERNA_SANDBOX": "off"} | settings
+        plain = {"STERNA_DATA_DIR": str(self.folder), "STERNA_SANDBOX": "off", "STERNA_RUNNERS": "1"}
+        plain["STERNA_CHECKPOINT_GRACE_S"] = "0.5"  # stand-ins keep nothing
+        plain["STERNA_WARM_RUNNERS"] = "0"
+        environment = os.environ | plain | settings
         with (self.folder / "worker.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, str(WORKER), behaviour], env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -83,13 +87,13 @@ def test_a_worker_with_torch_blocked_runs_a_sent_job_and_shuts_down(house, event
     house.send(job_id=job_id, attempt=1)  # repeated: nothing to claim
     house.send(job_id=["not", "a", "string"], attempt=1)  # nonsense: refused, not fatal
     with house.worker("succeed") as worker:
-        eventually(lambda: house.ledger.job(job_id).state == "succeeded", 30)
+        eventually(lambda: house.ledger.job(job_id).state == "succeeded")
         assert house.ledger.alive_workers(within_s=60) == 1
         again = house.submit()
         house.send(job_id=again, attempt=1)
         eventually(lambda: house.ledger.job(again).state == "succeeded")
         worker.terminate()
-        assert worker.wait(timeout=20) == 0
+        assert worker.wait(timeout=60) == 0
     assert house.ledger.job(job_id).attempt == 1
 
 
@@ -100,7 +104,7 @@ def test_damaged_files_of_the_queue_do_not_end_a_worker(house, eventually):
     (house.settings.broker_folder / "control" / "sterna.exchange").touch()
     job_id = house.submit()
     with house.worker("succeed"):
-        eventually(lambda: house.ledger.job(job_id).state == "succeeded", 30)
+        eventually(lambda: house.ledger.job(job_id).state == "succeeded")
     assert list(messages.iterdir()) == []
     refused = house.settings.broker_folder / "refused"
     assert sorted(file.name for file in refused.iterdir()) == ["0_empty.sterna.msg", "0_half.sterna.msg"]
@@ -111,11 +115,11 @@ def test_kill_9_of_a_worker_gives_the_job_to_another(house, eventually, is_runni
     house.send(job_id=job_id, attempt=1)
     with house.worker("second_time_lucky", STERNA_LEASE_S="2") as first:
         pid_file = house.folder / "work" / "pid"
-        eventually(lambda: pid_file.exists() and pid_file.read_text(), 30)
+        eventually(lambda: pid_file.exists() and pid_file.read_text())
         first.send_signal(signal.SIGKILL)
         first.wait()
-    with house.worker("second_time_lucky", STERNA_LEASE_S="2"):
-        eventually(lambda: house.ledger.job(job_id).state == "succeeded", 30)
+    with house.worker("second_time_lucky", STERNA_BEAT_S="1"):
+        eventually(lambda: house.ledger.job(job_id).state == "succeeded")
     job = house.ledger.job(job_id)
     assert (job.attempt, job.result.steps) == (2, 2)
     states = [event.body.state for event in house.ledger.events(job_id).events if event.body.kind == "state"]
@@ -128,7 +132,7 @@ def test_kill_9_of_a_worker_gives_the_job_to_another(house, eventually, is_runni
 def test_messages_that_were_lost_are_sent_again_at_the_next_start(house, eventually):
     job_ids = [house.submit() for _ in range(3)]  # and nothing is sent: as if lost with a killed worker
     with house.worker("succeed", STERNA_RESEND_AFTER_S="600"):
-        eventually(lambda: all(house.ledger.job(job_id).state == "succeeded" for job_id in job_ids), 30)
+        eventually(lambda: all(house.ledger.job(job_id).state == "succeeded" for job_id in job_ids))
 
 
 def test_sigterm_releases_the_job_and_kills_the_child(house, eventually, is_running):
@@ -136,19 +140,56 @@ def test_sigterm_releases_the_job_and_kills_the_child(house, eventually, is_runn
     house.send(job_id=job_id, attempt=1)
     with house.worker("hang") as worker:
         pid_file = house.folder / "work" / "pid"
-        eventually(lambda: pid_file.exists() and pid_file.read_text(), 30)
+        eventually(lambda: pid_file.exists() and pid_file.read_text())
         worker.terminate()
-        assert worker.wait(timeout=20) == 0
+        assert worker.wait(timeout=60) == 0
     job = house.ledger.job(job_id)
     assert (job.state, job.attempt) == ("queued", 2)
     assert not is_running(int(pid_file.read_text()))
+
+
+def test_a_worker_runs_as_many_jobs_at_a_time_as_it_has_slots(house, eventually):
+    job_ids = [house.submit() for _ in range(4)]
+    with house.worker("slow", STERNA_RUNNERS="3"):
+        eventually(lambda: sum(house.ledger.job(job_id).state == "running" for job_id in job_ids) == 3)
+        assert [worker.capacity for worker in house.ledger.list_workers(alive_within_s=60)] == [3]
+        eventually(lambda: all(house.ledger.job(job_id).state == "succeeded" for job_id in job_ids))
+
+
+def test_an_idle_slot_has_a_runner_that_waits_and_a_stopped_worker_leaves_none(house, eventually):
+    def waiting():
+        return {folder.name for folder in (house.folder / "work").glob("warm-*")}
+
+    with house.worker("succeed", STERNA_WARM_RUNNERS="1", STERNA_RUNNERS="2") as worker:
+        first = eventually(lambda: len(waiting()) == 2 and waiting())
+        job_id = house.submit()
+        house.send(job_id=job_id, attempt=1)
+        eventually(lambda: house.ledger.job(job_id).state == "succeeded")
+        eventually(lambda: len(waiting()) == 2 and waiting() != first)  # used once, and replaced
+        assert len(waiting() & first) == 1
+        worker.terminate()
+        assert worker.wait(timeout=60) == 0
+    assert waiting() == set()
+
+
+def test_a_worker_without_the_gpus_that_it_is_to_use_does_not_start(house):
+    with house.worker("succeed", STERNA_GPUS="999") as worker:
+        assert worker.wait(timeout=60) == 3
+    assert "error[GPU_UNAVAILABLE]: STERNA_GPUS names GPU 999" in house.log()
+
+
+@pytest.mark.parametrize(("name", "value"), [("GPUS", "some"), ("RUNNERS", "0"), ("SANDBOX", "maybe")])
+def test_a_setting_that_cannot_be_used_is_named_and_ends_the_worker(house, name, value):
+    with house.worker("succeed", **{f"STERNA_{name}": value}) as worker:
+        assert worker.wait(timeout=60) == SettingUnusable.exit_code
+    assert f"error[SETTING_UNUSABLE]: STERNA_{name}" in house.log()
 
 
 def test_a_worker_without_the_sandbox_that_is_required_does_not_start(house, tmp_path):
     job_id = house.submit()
     house.send(job_id=job_id, attempt=1)
     with house.worker("succeed", STERNA_SANDBOX="required", PATH=str(tmp_path)) as worker:
-        assert worker.wait(timeout=30) == 3
+        assert worker.wait(timeout=60) == 3
     assert "error[SANDBOX_UNAVAILABLE]" in house.log()
     assert "bwrap is not installed" in house.log()
     assert house.ledger.job(job_id).state == "queued"
@@ -160,7 +201,7 @@ def test_a_worker_with_walls_says_so_and_its_secrets_stay_with_it(house, eventua
     house.send(job_id=job_id, attempt=1)
     secret = "database-password-1234"
     with house.worker("snoop", STERNA_SANDBOX="required", STERNA_SECRET=secret) as worker:
-        eventually(lambda: house.ledger.job(job_id).state in {"succeeded", "failed"}, 30)
+        eventually(lambda: house.ledger.job(job_id).state in {"succeeded", "failed"})
         environment = Path(
             f"/proc/{worker.pid}/environ"
         ).read_text()  # now: it is empty while a process is being started

@@ -49,6 +49,11 @@ def test_an_old_version_is_used_as_far_as_it_goes(program, tmp_path):
     assert choose("required", tmp_path) == Bubblewrap(str(tmp_path / "bwrap"), tmp_path)
 
 
+def test_where_the_kernel_refuses_a_new_proc_it_does_without(program, tmp_path):
+    program('for word in "$@"; do case "$word" in --proc|--disable-userns) exit 1;; esac; done; exit 0')
+    assert choose("required", tmp_path) == Bubblewrap(str(tmp_path / "bwrap"), tmp_path, own_proc=False)
+
+
 def test_off_is_off(program, tmp_path):
     program("exit 0")
     assert choose("off", tmp_path) == LimitsAlone()

@@ -76,7 +76,7 @@ def courier(context):
     courier.close()
 
 
-def settle(courier, ledger, webhook, timeout_s=15):
+def settle(courier, ledger, webhook, timeout_s=60):
     """Look as the upkeep does until nothing is on its way any more."""
     deadline = time.monotonic() + timeout_s
     while any(one.state == "pending" for one in ledger.deliveries(webhook.id)):

@@ -24,7 +24,7 @@ from pathlib import Path
 from api_schemas import ArtifactRef, Result
 from api_schemas.events import Message
 stub = types.ModuleType("sterna.compress")
-def compress(model, data, spec, out, *, on_event, control):
+def compress(model, data, spec, out, *, on_event, control, checkpointing):
 {body}
 stub.compress = compress
 sys.modules["sterna.compress"] = stub
@@ -36,8 +36,8 @@ SOUND = """
 from sterna.digest import file_digest
 (out / "model.sterna").write_bytes(b"packed")
 packed = ArtifactRef(name="model.sterna", sha256=file_digest(out / "model.sterna"), bytes=6, media_type="a/b")
-figures = dict.fromkeys(Result.model_fields, 1) | {"metric": None, "warnings": (), "layers": (), "artifacts": (packed,)}
-return Result(**figures | {"target_met": True})
+figures = dict.fromkeys(Result.model_fields, 1) | {"metric": None, "warnings": (), "layers": (), "trials": ()}
+return Result(**figures | {"artifacts": (packed,), "target_met": True})
 """
 
 

@@ -2,11 +2,15 @@
 
 import io
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import transformers
 
+from api_schemas import JobMessage
+from api_schemas.sweeps import MOST_ROUNDS, SweepSpec
 from sterna.artifact import Artifact
+from workers.slots import Slot
 from workers.supervisor import Supervisor
 
 
@@ -58,3 +62,30 @@ def test_data_that_does_not_fit_is_the_typed_failure_of_intake(desk, mlp):
     error = desk.ledger.job(message.job_id).error
     assert error.code in {"DATA_CORRUPT", "UNSUPPORTED_FORMAT"}
     assert error.hint
+
+
+def test_trials_side_by_side_end_with_artifacts_on_the_target(desk, mlp):
+    model, data = desk.upload(mlp.model.read_bytes(), "mlp.pt2"), desk.upload(mlp.data.read_bytes(), "mlp.npz")
+    spec = SweepSpec(
+        model=model, data=data, targets=(0.6,), search={"strategy": "trials"}, side_by_side=2, budget={"epochs": 4}
+    )
+    sweep, jobs = desk.ledger.create_sweep(spec)
+
+    def run(slot, message):
+        supervisor = Supervisor(desk.ledger, desk.blobs, desk.work_root, 60.0, slot=Slot(f"cpu-{slot}", 1))
+        return supervisor.run(desk.claim(message, worker_id=f"worker-{slot}"))
+
+    group = tuple(JobMessage(job_id=job.id, attempt=job.attempt) for job in jobs)
+    with ThreadPoolExecutor(2) as slots:
+        while group:
+            assert set(slots.map(run, range(len(group)), group)) == {"succeeded"}
+            (group,) = desk.ledger.plan_rounds() or ((),)
+
+    found = desk.ledger.sweep(sweep.id)
+    assert found.state == "finished"
+    assert 1 <= max(point.round for point in found.points) <= MOST_ROUNDS
+    assert all(abs(point.sparsity - 0.6) <= 0.0005 for point in found.points)
+    by_alpha = [point.trial_sparsity for point in found.points]  # points of a target are in the order of their α
+    assert by_alpha == sorted(by_alpha)
+    assert by_alpha[0] < 0.6 < by_alpha[-1]
+    assert [point.nearest for point in found.points].count(True) == 1

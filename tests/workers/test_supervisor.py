@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import pytest
 
+from workers.child import Child
 from workers.supervisor import Supervisor
 from workers.work_folder import LOG_BYTES
 
@@ -105,7 +106,7 @@ def test_a_job_has_its_own_time_limit_and_the_queue_does_not_count(desk):
 
     error = desk.ledger.job(message.job_id).error
     assert (error.code, "longer than the 0.5 s" in error.message) == ("TIME_LIMIT", True)
-    patient = desk.submit(time_limit_s=15)
+    patient = desk.submit(time_limit_s=60)
     time.sleep(0.6)
     assert desk.supervisor("succeed").run(desk.claim(patient)) == "succeeded"
 
@@ -229,7 +230,8 @@ def away(desk):
 
 def test_a_storage_that_is_away_for_a_moment_costs_no_attempt(desk, in_thread, eventually, away):
     message = desk.submit()
-    running = in_thread(desk.supervisor("obey_stop"), desk.claim(message))
+    patient = dataclasses.replace(desk.supervisor("obey_stop"), storage_waits_s=(0.1,) * 600)
+    running = in_thread(patient, desk.claim(message))
     eventually(lambda: desk.ledger.job(message.job_id).phase == "search")
     away.begin()
     desk.ledger.request(message.job_id, "stop")
@@ -304,3 +306,10 @@ def test_a_result_that_names_a_file_twice_is_refused(desk):
     _, job = desk.run("twice")
     assert job.error.code == "RUNNER_CRASHED"
     assert "twice" in job.error.message
+
+
+def test_a_result_that_is_read_long_after_the_runner_has_ended_counts(desk, monkeypatch):
+    real = Child._put
+    monkeypatch.setattr(Child, "_put", lambda self, item: time.sleep(0.3) or real(self, item))
+    outcome, job = desk.run("succeed")
+    assert (outcome, job.error) == ("succeeded", None)

@@ -67,7 +67,9 @@ def test_abandoned_uploads_go_with_their_parts(desk, context):
     old, fresh = (desk.ledger.create_upload(request, part_bytes=10) for _ in range(2))
     complete = desk.upload(b"content")
     for upload in (old, fresh):
-        desk.blobs.put_part(upload.id, 1, make(desk.folder / "part", days_old=0))
+        with desk.blobs.part_writer(upload.id, 1, begin=10, scratch=desk.folder) as part:
+            part.write(b"0123456789")
+            part.finish()
         desk.ledger.mark_part(upload.id, 1)
     with desk.ledger.write() as connection:
         connection.exec_driver_sql(

@@ -47,7 +47,8 @@ def test_a_folder_is_added_up_and_links_are_not_followed(tmp_path):
     assert disk_use(tmp_path, most_files=2).files == 3
 
 
-def test_what_was_given_is_not_counted(tmp_path):
+def test_what_was_given_is_not_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr("workers.usage.LOOK_EVERY_S", 600.0)
     (tmp_path / "model").write_bytes(os.urandom(200_000))
     watch = UsageWatch(os.getpid(), tmp_path, RunnerLimits(disk_bytes=100_000, files=5))
     watch.check()
