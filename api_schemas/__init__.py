@@ -23,6 +23,7 @@ from api_schemas.jobs import (
     Result,
     Sandbox,
     Search,
+    WeightHistogram,
 )
 from api_schemas.problems import FieldProblem, Problem
 from api_schemas.queue import JobMessage
@@ -60,5 +61,6 @@ __all__ = [
     "Search",
     "Upload",
     "UploadRequest",
+    "WeightHistogram",
     "read_answer",
 ]

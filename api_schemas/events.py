@@ -12,7 +12,10 @@ from api_schemas.jobs import JobErrorInfo, JobState, Phase
 
 
 class ProgressPoint(BaseModel):
-    """One point of the curves: figures at an optimiser step."""
+    """One point of the curves: figures at an optimiser step.
+
+    Few have a metric; those also say which it is.
+    """
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -24,6 +27,7 @@ class ProgressPoint(BaseModel):
     alpha: float | None = None
     lambda_: float | None = Field(default=None, alias="lambda")
     metric: float | None = None
+    metric_name: str | None = None
 
 
 class PhaseChange(BaseModel):

@@ -37,15 +37,24 @@ class Wire(BaseModel):
 
 
 class Search(Wire):
-    """How α is found: `track` steers it in one run, `trials` brackets it over several, `fixed` takes it as given."""
+    """How α is found: `track` steers it in one run, `trials` brackets it over several, `fixed` takes it as given.
+
+    `trials` with an α is one trial: trained with that α, then landed on the target.
+    """
 
     strategy: Annotated[Literal["track", "trials", "fixed"], OrNewer()] = "track"
-    alpha: float | None = Field(default=None, gt=0, lt=2, description="Only with strategy `fixed`, which needs it.")
+    alpha: float | None = Field(
+        default=None, gt=0, lt=2, description="Strategy `fixed` needs it, `trials` may have it."
+    )
 
     @model_validator(mode="after")
-    def _alpha_goes_with_fixed(self, info: ValidationInfo) -> Self:
-        if not is_answer(info) and (self.strategy == "fixed") != (self.alpha is not None):
-            raise ValueError("alpha is given exactly when strategy is 'fixed'")
+    def _alpha_goes_with_its_strategies(self, info: ValidationInfo) -> Self:
+        if is_answer(info):
+            return self
+        if self.strategy == "fixed" and self.alpha is None:
+            raise ValueError("strategy 'fixed' needs an alpha")
+        if self.strategy == "track" and self.alpha is not None:
+            raise ValueError("alpha is given only with strategy 'fixed' or 'trials'")
         return self
 
 
@@ -123,7 +132,7 @@ class Progress(BaseModel):
 
 
 class Latest(BaseModel):
-    """The newest progress point's figures."""
+    """The newest progress point's figures, and the metric that was measured last."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -149,14 +158,34 @@ class Metric(Finite):
     drop: float
 
 
+class WeightHistogram(Finite):
+    """The weights of one layer before and after, counted over the same bins of equal width from `low` to `high`.
+
+    What lies beyond is counted in the outermost bins. `negative` and `positive` are the shares of −s and +s.
+    """
+
+    low: float
+    high: float
+    before: tuple[int, ...] = Field(max_length=64)
+    after: tuple[int, ...] = Field(max_length=64)
+    negative: float
+    positive: float
+
+
 class LayerReport(Finite):
-    """One ternarised tensor, counted in the packed artifact."""
+    """One ternarised tensor, counted in the packed artifact.
+
+    `packed_bytes` is the size of its codes in the file. `histogram` is there for the 128 largest layers, and not in
+    lists of jobs. Results of older versions have neither.
+    """
 
     name: str
     shape: tuple[int, ...]
     weights: int
     sparsity: float
     scale_shape: tuple[int, ...]
+    packed_bytes: int | None = None
+    histogram: WeightHistogram | None = None
 
 
 class Measured(Finite):
@@ -177,6 +206,13 @@ class ArtifactRef(BaseModel):
     media_type: str
     url: str | None = None
     measured: Measured | None = None
+
+
+class TrialReport(Finite):
+    """An α that was tried, and the sparsity that it alone gave, before the landing on the target."""
+
+    alpha: float
+    sparsity: float
 
 
 class Result(Finite):
@@ -201,6 +237,7 @@ class Result(Finite):
     steps: int
     seconds: float
     warnings: tuple[str, ...] = ()
+    trials: tuple[TrialReport, ...] = Field(default=(), max_length=64, description="Of strategy `trials`, in order.")
     layers: tuple[LayerReport, ...] = ()
     artifacts: tuple[ArtifactRef, ...] = ()
 

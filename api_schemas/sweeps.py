@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api_schemas.answers import OrNewer
 from api_schemas.jobs import CompressOptions, JobSpec, JobState, Metric, Submission
+
+MOST_ROUNDS: Final = 3
+"""Of trials that go out side by side."""
 
 Target = Annotated[float, Field(gt=0, lt=1)]
 
@@ -22,16 +25,36 @@ class SweepSpec(CompressOptions, Submission):
 
     targets: tuple[Target, ...] = Field(min_length=1, max_length=64, description="Each becomes a job.")
 
+    side_by_side: int | None = Field(
+        default=None,
+        ge=2,
+        le=8,
+        description="With strategy `trials`: so many trials for each target are jobs of their own, in up to "
+        f"{MOST_ROUNDS} rounds.",
+    )
+
     @model_validator(mode="after")
     def _targets_differ(self) -> Self:
         if len(set(self.targets)) < len(self.targets):
             raise ValueError("a target is there twice")
         return self
 
+    @model_validator(mode="after")
+    def _side_by_side_goes_with_trials(self) -> Self:
+        if self.side_by_side is not None and (self.search.strategy != "trials" or self.search.alpha is not None):
+            raise ValueError("side_by_side is given only with strategy 'trials' and without an alpha")
+        return self
+
     def job_specs(self) -> tuple[JobSpec, ...]:
-        """The spec of each job, in the order of the targets."""
-        fields = self.model_dump(exclude={"targets"})
+        """A spec for each target, in their order: that of its job, or of its trials but for α."""
+        fields = self.model_dump(exclude={"targets", "side_by_side"})
         return tuple(JobSpec.model_validate(fields | {"target_sparsity": target}) for target in self.targets)
+
+    def trial_spec(self, target: float, alpha: float) -> JobSpec:
+        """The spec of one trial."""
+        search = self.search.model_copy(update={"alpha": alpha})
+        fields = self.model_dump(exclude={"targets", "side_by_side"})
+        return JobSpec.model_validate(fields | {"target_sparsity": target, "search": search.model_dump()})
 
 
 class SweepPoint(BaseModel):
@@ -39,6 +62,9 @@ class SweepPoint(BaseModel):
 
     `pareto` says that no other point of the sweep has both a smaller file and a smaller loss; what is lost is the
     metric's drop, or 1 − agreement where there is no metric.
+
+    Of a trial, `trial_alpha` is the α that was given, `trial_sparsity` what it alone gave, before the landing on the
+    target; `nearest` marks the trial of a target that came nearest to it.
     """
 
     target_sparsity: float
@@ -52,13 +78,22 @@ class SweepPoint(BaseModel):
     artifact_bytes: int | None = None
     ratio: float | None = None
     pareto: bool = False
+    round: int | None = None
+    trial_alpha: float | None = None
+    trial_sparsity: float | None = None
+    nearest: bool = False
 
 
 class Sweep(BaseModel):
-    """How a sweep stands; its points are in the order of their targets."""
+    """How a sweep stands; its points are in the order of their targets, trials of one target in that of their α.
+
+    `ended_because` says what kept a further round of trials from being made where one could have followed: a quota, or
+    that somebody cancelled or stopped the sweep.
+    """
 
     id: str
     state: Annotated[Literal["running", "finished"], OrNewer()]
     created_at: datetime
     labels: dict[str, str]
     points: tuple[SweepPoint, ...]
+    ended_because: str | None = None

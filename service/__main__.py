@@ -14,9 +14,12 @@ import uvicorn
 
 from service.app import create_app
 from service.origin import is_loopback
+from sterna.errors import SetupError
 from sterna.hardening import hide_process
 from sterna.json_logs import log_as_json
-from storage import Ledger, Settings
+from storage import Settings
+from storage.opening import open_blobs, open_ledger
+from storage.settings import read_settings
 
 USAGE_ERROR = 2
 
@@ -25,13 +28,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until it is told to end.
 
     Returns:
-        The exit code: 0, or 2 where the address is refused.
+        The exit code: 0, 2 where the address is refused, 8 where a setting cannot be used.
     """
     options = _parser().parse_args(arguments)
     hide_process()
     log_as_json()
-    settings = Settings() if options.data_dir is None else Settings(data_dir=options.data_dir)
-    if not is_loopback(options.host) and not _has_keys(settings):
+    given = {} if options.data_dir is None else {"data_dir": options.data_dir}
+    try:
+        settings = read_settings(Settings, **given)
+        has_keys = _has_keys(settings)
+    except SetupError as error:
+        sys.stderr.write(
+            f"sterna: the service does not start: error[{error.code}]: {error.detail}\nhint: {error.hint}\n"
+        )
+        return error.exit_code
+    if not is_loopback(options.host) and not has_keys:
         sys.stderr.write(
             f"sterna: refusing to listen on {options.host}: without keys only this machine may reach the service\n"
             "hint: make a key with `sterna keys create`, or use --host 127.0.0.1\n"
@@ -50,7 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _has_keys(settings: Settings) -> bool:
-    ledger = Ledger.open(settings.prepared().database_url)
+    """Whether a key can be used; opens all that the service needs, so that what is wrong is said before it listens.
+
+    Raises:
+        SetupError: a setting cannot be used.
+    """
+    ledger = open_ledger(settings)
+    open_blobs(settings)
     try:
         return ledger.has_keys(usable=True)
     finally:

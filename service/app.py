@@ -8,7 +8,7 @@ from functools import cache
 
 from fastapi import FastAPI
 
-from service import artifacts, health, jobs, sweeps, uploads, webhooks, workers
+from service import artifacts, health, jobs, pages, sweeps, uploads, webhooks, workers
 from service.backends import Backends
 from service.envelope import Envelope
 from service.head import AnswersHead
@@ -16,6 +16,7 @@ from service.openapi import complete_document
 from service.origin import OwnOriginOnly
 from service.problems import add_problem_handlers
 from storage import Settings
+from storage.settings import read_settings
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -23,8 +24,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     Args:
         settings: of this installation; without them the environment decides.
+
+    Raises:
+        SettingUnusable: the environment has a value that cannot be used.
     """
-    chosen = Settings() if settings is None else settings
+    chosen = read_settings(Settings) if settings is None else settings
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -38,7 +42,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description="Ternary networks with exactly the sparsity asked for.",
         lifespan=lifespan,
         redirect_slashes=False,
-        # Their pages load scripts from elsewhere, into an origin that asks for no key; /openapi.json says the same.
+        # Their pages load scripts from elsewhere; `/docs` is a view of our own page (service/pages.py).
         docs_url=None,
         redoc_url=None,
     )
@@ -53,11 +57,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         webhooks.router,
         workers.router,
         health.router,
+        pages.router,
     )
     app.add_middleware(AnswersHead, routers=routers)
     add_problem_handlers(app, routers=routers)
+    # Their routes themselves: a router that is included is asked at each request whether it has changed.
     for router in routers:
-        app.include_router(router)
+        app.router.routes.extend(router.routes)
     # Made when it is first asked for, and the same from then on.
     app.openapi = cache(lambda: complete_document(app))  # type: ignore[method-assign]
     return app

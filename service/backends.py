@@ -16,6 +16,7 @@ from service.metrics import Metrics
 from service.queue import Queue
 from service.rates import Rates
 from storage import BlobStore, Ledger, Settings
+from storage.opening import open_blobs, open_ledger
 
 # Reading a model costs processor time and memory; more at a time would make every other request wait.
 _READERS = 2
@@ -46,15 +47,18 @@ class Backends:
     @classmethod
     @contextmanager
     def opened(cls, settings: Settings) -> Iterator[Backends]:
-        """Opens everything for the length of the block."""
-        settings.prepared()
-        ledger = Ledger.open(settings.database_url)
+        """Opens everything for the length of the block.
+
+        Raises:
+            SetupError: a setting cannot be used, or nobody answers at an address.
+        """
+        ledger = open_ledger(settings)
         queue = Queue(settings)
         try:
             yield cls(
                 settings,
                 ledger,
-                BlobStore.open(settings.storage_url),
+                open_blobs(settings),
                 queue,
                 CapacityLimiter(_READERS),
                 KeyPolicy(ledger),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 from fastapi import Request
@@ -17,6 +16,7 @@ from service.problems import FIELDS_HINT, HttpRefusal, invalid_fields
 
 # Writing happens in a thread, and on a busy machine a change of thread is dear: large pieces need few.
 _PIECE_BYTES = 4 * 2**20
+_BUFFER_BYTES = 2**20
 
 _SILENCE_S = 60.0
 """How long a sender may say nothing in the middle of a body."""
@@ -76,23 +76,41 @@ async def pieces(request: Request) -> AsyncIterator[bytes]:
         yield bytes(piece)
 
 
-async def save_body(request: Request, path: Path, *, most_bytes: int, hint: str) -> int:
-    """A body of any size to a file; returns its bytes."""
+async def save_body(request: Request, write: Callable[[memoryview], object], *, most_bytes: int, hint: str) -> int:
+    """Hands a body of any size on, piece by piece; returns its bytes.
+
+    Args:
+        request: whose body.
+        write: called in a thread with pieces of about 1 MiB. They lie in one buffer, which is filled anew after each
+            call: fresh memory for each would cost more than what is done with it.
+        most_bytes: nothing beyond is handed on.
+        hint: of the refusal of a larger one.
+    """
     refuse_if_announced_larger(request, most_bytes, hint=hint)
-    saved = 0
-    with path.open("wb") as file:
-        async for piece in pieces(request):
-            saved += len(piece)
-            if saved > most_bytes:
-                raise too_large(most_bytes, hint=hint)
-            await run_in_threadpool(file.write, piece)
-    return saved
+    buffer = memoryview(bytearray(_BUFFER_BYTES))
+    received = filled = 0
+    async for chunk in _chunks(request):
+        received += len(chunk)
+        if received > most_bytes:
+            raise too_large(most_bytes, hint=hint)
+        rest = memoryview(chunk)
+        while rest:
+            taken = rest[: _BUFFER_BYTES - filled]
+            buffer[filled : filled + len(taken)] = taken
+            filled, rest = filled + len(taken), rest[len(taken) :]
+            if filled == _BUFFER_BYTES:
+                await run_in_threadpool(write, buffer)
+                filled = 0
+    if filled:
+        await run_in_threadpool(write, buffer[:filled])
+    return received
 
 
 def parse_json(model: type[M], text: bytes) -> M:
     """Text as a model of the wire contract; what is wrong is refused field by field."""
     try:
-        read = model.model_validate_json(text)
+        # Strictly: a number in quotation marks is a mistake of whoever sends it, not a number.
+        read = model.model_validate_json(text, strict=True)
     except ValidationError as error:
         fields = invalid_fields(error, model)
         detail = "; ".join(f"{field.pointer or 'the body'}: {field.detail}" for field in fields[:3])

@@ -65,7 +65,10 @@ Admin = Annotated[Caller, Depends(_caller_with("admin"))]
 def _shown_key(request: Request) -> str:
     kind, _, key = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer" or not key.strip():
-        raise Unauthenticated("this call needs a key", hint="send `Authorization: Bearer KEY`; an operator makes keys")
+        raise Unauthenticated(
+            "this call needs a key",
+            hint="send `Authorization: Bearer KEY` (`sterna` sends STERNA_API_KEY); an operator makes keys",
+        )
     return key.strip()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Mapping
 
 from starlette.requests import Request
@@ -31,7 +31,7 @@ class Envelope:
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode("latin-1")
         state = scope.setdefault("state", {})
-        state["request_id"] = given if _ID.fullmatch(given) else uuid.uuid4().hex
+        state["request_id"] = given if _ID.fullmatch(given) else secrets.token_hex(16)
         state["headers"] = {"X-Request-Id": state["request_id"]}
         status = 500
 

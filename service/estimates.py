@@ -91,6 +91,7 @@ def _steps(case: Case) -> int:
 def _samples(case: Case) -> int:
     if not case.data_bytes:
         return _SYNTHETIC_SAMPLES
-    values = sum(prod(size or 1 for size in one.shape[1:]) for one in case.inspection.inputs)
-    bytes_of_a_sample = 4 * values + 8  # and its target
+    inputs = case.inspection.inputs
+    given = sum((8 if one.dtype.endswith("64") else 4) * prod(size or 1 for size in one.shape[1:]) for one in inputs)
+    bytes_of_a_sample = given + 8  # and its target
     return max(1, int(_TRAINED_SHARE * case.data_bytes / bytes_of_a_sample))

@@ -39,15 +39,8 @@ async def livez() -> dict[str, str]:
 @router.get("/readyz")
 async def readyz(request: Request, backends: TheBackends) -> Response:
     """Database, storage and broker answer and a worker is alive: 200, else 503. Either way each is named."""
-    checks: dict[str, Callable[[], None]] = {
-        "database": backends.ledger.ping,
-        "storage": backends.blobs.ping,
-        "broker": backends.queue.ping,
-        "workers": lambda: _worker_is_alive(backends),
-    }
-    answers = await asyncio.gather(*(_answer(name, check) for name, check in checks.items()))
-    found = dict(zip(checks, answers, strict=True))
-    if all(answer == "ok" for answer in answers):
+    found = await _answers(_pings(backends) | {"workers": lambda: _worker_is_alive(backends)})
+    if all(answer == "ok" for answer in found.values()):
         return JSONResponse({"status": "ready", "checks": found})
     bad = ", ".join(name for name, answer in found.items() if answer != "ok")
     problem = new_problem(503, f"not ready: {bad}", hint="the log of the service says more")
@@ -59,12 +52,22 @@ async def readyz(request: Request, backends: TheBackends) -> Response:
 async def metrics(backends: TheBackends, caller: Admin) -> Response:
     """Figures for Prometheus, in its text format."""
     del caller
-    return Response(await run_in_threadpool(backends.metrics.text), media_type=METRICS_TYPE)
+    up = {name: answer == "ok" for name, answer in (await _answers(_pings(backends))).items()}
+    return Response(await run_in_threadpool(backends.metrics.text, up), media_type=METRICS_TYPE)
+
+
+def _pings(backends: Backends) -> dict[str, Callable[[], None]]:
+    return {"database": backends.ledger.ping, "storage": backends.blobs.ping, "broker": backends.queue.ping}
 
 
 def _worker_is_alive(backends: Backends) -> None:
     if backends.ledger.alive_workers(within_s=backends.settings.worker_alive_s) == 0:
         raise NoWorker
+
+
+async def _answers(checks: dict[str, Callable[[], None]]) -> dict[str, str]:
+    answers = await asyncio.gather(*(_answer(name, check) for name, check in checks.items()))
+    return dict(zip(checks, answers, strict=True))
 
 
 async def _answer(name: str, check: Callable[[], None]) -> str:

@@ -6,13 +6,16 @@ is refused with 422, and with 409 while the first is being handled. A request th
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import Request, Response
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from service.backends import Backends
@@ -20,8 +23,11 @@ from service.callers import Caller
 from service.problems import HttpRefusal
 from storage.once import Repeatable, Replay, Turn
 
-HOLD_S = 300.0
-"""A key whose request died without a word is free again after this time."""
+HOLD_S = 15.0
+"""A key whose request died with its service is free again after this time; a client is patient for longer."""
+RENEW_S = 5.0
+"""How often a request that is still being handled says so."""
+_log = logging.getLogger(__name__)
 KEY_PATTERN = r'^("[A-Za-z0-9._:/+=@~-]{1,255}"|[A-Za-z0-9._:/+=@~-]{1,255})$'
 """Bare, as most clients send it, or the quoted string of the draft."""
 
@@ -71,17 +77,30 @@ async def handled_once(request: Request, backends: Backends, caller: Caller, pay
     if isinstance(taken, Replay):
         yield Handling(replay=taken)
         return
+    keeping = asyncio.create_task(_keep(backends, taken))
     try:
         yield Handling(turn=taken)
     except BaseException:
         # What was stored under the key is not taken away by this: only an unanswered turn can be given up.
         await run_in_threadpool(backends.ledger.give_up_turn, taken)
         raise
+    finally:
+        keeping.cancel()
 
 
-def replayed(replay: Replay, *, status: int) -> Response:
-    """The answer of the first time, marked as such."""
-    headers = {"Location": replay.location, "Idempotency-Replayed": "true"}
+async def _keep(backends: Backends, turn: Turn) -> None:
+    """Hold a key for as long as its request is being handled, which a large model may take minutes for."""
+    while True:
+        await asyncio.sleep(RENEW_S)
+        try:
+            await run_in_threadpool(backends.ledger.keep_turn, turn, hold_s=HOLD_S)
+        except SQLAlchemyError as error:
+            _log.warning("an Idempotency-Key could not be held: %s", error)
+
+
+def replayed(replay: Replay, *, status: int, retry_after: str) -> Response:
+    """The answer of the first time, marked as such; `retry_after` is as it was there."""
+    headers = {"Location": replay.location, "Retry-After": retry_after, "Idempotency-Replayed": "true"}
     return Response(replay.body, status, headers=headers, media_type="application/json")
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
 from api_schemas.estimates import Estimate
 from api_schemas.events import EventList
@@ -40,17 +41,18 @@ _MOST_FILTERS = 16
 class PolledRoute(APIRoute):
     """`GET /v1/jobs/{job_id}` without FastAPI's solving of dependencies, which costs more than all that it does.
 
-    Its parameters are still what the document is made of.
+    Its parameters are still what the document is made of. Problems are answered as everywhere, by the application.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the endpoint with what its dependencies would give."""
-
-        async def handle(request: Request) -> Response:
-            caller = await authenticated_reader(request)
-            return await get_job(request.path_params["job_id"], request, request.app.state.backends, caller)
-
-        return handle
+        if scope["method"] != "GET":
+            await super().handle(scope, receive, send)  # which refuses it
+            return
+        request = Request(scope, receive, send)
+        caller = await authenticated_reader(request)
+        response = await get_job(request.path_params["job_id"], request, request.app.state.backends, caller)
+        await response(scope, receive, send)
 
 
 # First, since routes are tried in order and this is the one that is asked most.
@@ -253,7 +255,7 @@ async def _accepted(
 async def _replayed(replay: Replay, request: Request, backends: Backends, caller: Caller) -> Response:
     """The first answer again; a client that would like to wait is told how the job stands now."""
     if not preferred_wait_s(request, most_s=backends.settings.max_wait_s):
-        return replayed(replay, status=202)
+        return replayed(replay, status=202, retry_after=LOOK_AGAIN_S)
     told = await _reader(backends, replay.location.rpartition("/")[2], caller)()
     return await _accepted(told.job, request, backends, caller, {"Idempotency-Replayed": "true"})
 

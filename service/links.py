@@ -16,8 +16,15 @@ def linked(job: Job) -> Job:
 
 
 def linked_list(page: JobList) -> JobList:
-    """The same for a page."""
-    return page.model_copy(update={"jobs": tuple(linked(job) for job in page.jobs)})
+    """The same for a page, without what only one job's page would show: histograms are most of a result's bytes."""
+    return page.model_copy(update={"jobs": tuple(linked(_without_histograms(job)) for job in page.jobs)})
+
+
+def _without_histograms(job: Job) -> Job:
+    if job.result is None:
+        return job
+    layers = tuple(layer.model_copy(update={"histogram": None}) for layer in job.result.layers)
+    return job.model_copy(update={"result": job.result.model_copy(update={"layers": layers})})
 
 
 def linked_artifact(job_id: str, artifact: ArtifactRef) -> ArtifactRef:

@@ -1,12 +1,15 @@
 """Metrics for Prometheus: what this process answered, and how the ledger stands when it is asked.
 
 Labels are few and bounded: routes by their pattern, never ids. Green answers hide workers that hear nothing, so the age
-of the queue and the time since a job was last taken are told too.
+of the queue and the time since a job was last taken are told too. What alerts and the dashboard in docker/ ask for is
+here, and a test compares them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -14,7 +17,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
-from api_schemas.jobs import JOB_STATES
+from api_schemas.jobs import JOB_STATES, TERMINAL_STATES
 from storage import Ledger, Settings
 
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -26,7 +29,13 @@ class Metrics:
 
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_LedgerCollector(ledger, settings.worker_alive_s))
+        self._registry.register(_DiskCollector(settings.data_dir))
+        # Apart: it is left out where the ledger does not answer, and the rest is told.
+        self._of_ledger = CollectorRegistry()
+        self._of_ledger.register(_LedgerCollector(ledger, settings.worker_alive_s))
+        self._up = Gauge(
+            "sterna_backend_up", "Whether it answered just now: 1 or 0.", ("backend",), registry=self._registry
+        )
         self._requests = Counter(
             "sterna_http_requests",
             "Requests that were answered.",
@@ -57,9 +66,15 @@ class Metrics:
         counters[0].inc()
         counters[1].observe(seconds)
 
-    def text(self) -> bytes:
-        """All figures in the text format."""
-        return generate_latest(self._registry)
+    def text(self, up: Mapping[str, bool]) -> bytes:
+        """All figures in the text format.
+
+        Args:
+            up: which of `database`, `storage` and `broker` answer; the ledger is asked where the first does.
+        """
+        for backend, answers in up.items():
+            self._up.labels(backend).set(answers)
+        return generate_latest(self._registry) + (generate_latest(self._of_ledger) if up["database"] else b"")
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
@@ -81,6 +96,16 @@ class _LedgerCollector(Collector):
         for state in JOB_STATES:
             jobs.add_metric([state], found.jobs.get(state, 0))
         yield jobs
+        ended = GaugeMetricFamily("sterna_jobs_ended_last_hour", "Jobs that ended lately, by state.", labels=["state"])
+        for state in sorted(TERMINAL_STATES):
+            ended.add_metric([state], found.ended.get(state, 0))
+        yield ended
+        failures = GaugeMetricFamily(
+            "sterna_job_failures_last_hour", "Jobs that failed lately, by the code of the error.", labels=["code"]
+        )
+        for code, count in sorted(found.failures.items()):
+            failures.add_metric([code], count)
+        yield failures
         yield _gauge(
             "sterna_queue_oldest_seconds", "How long the job that waits longest has waited.", found.oldest_queued_s
         )
@@ -92,6 +117,22 @@ class _LedgerCollector(Collector):
 
     def describe(self) -> Iterator[Metric]:
         """None: registering must not ask the database."""
+        return iter(())
+
+
+class _DiskCollector(Collector):
+    """The disk of the data folder: everything of an embedded installation, else room for requests on their way."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterator[Metric]:
+        disk = shutil.disk_usage(self._folder)
+        yield _gauge("sterna_data_dir_size_bytes", "Of the disk that the data folder of the service is on.", disk.total)
+        yield _gauge("sterna_data_dir_free_bytes", "Of those, free.", disk.free)
+
+    def describe(self) -> Iterator[Metric]:
+        """None: the folder may not be there yet."""
         return iter(())
 
 

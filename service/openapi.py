@@ -43,7 +43,7 @@ _WHY: Final[dict[int, str]] = {
 _CAN_CONFLICT: Final = frozenset(
     {
         "submit_job", "create_sweep", "cancel_job", "stop_job", "retry_job", "delete_job", "list_artifacts", "download",
-        "put_part", "complete_upload", "inspect_upload", "redeliver",
+        "cancel_sweep", "stop_sweep", "delete_sweep", "put_part", "complete_upload", "inspect_upload", "redeliver",
     }
 )  # fmt: skip
 _TAKES_KEY: Final = frozenset({"submit_job", "create_sweep", "retry_job"})

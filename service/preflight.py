@@ -60,7 +60,7 @@ def check_target(spec: CompressSpec, found: ModelInspection) -> None:
     Raises:
         TargetUnreachable: they are too few.
     """
-    if spec.search.alpha is None:
+    if spec.search.strategy != "fixed":
         wanted_zeros(found.ternarisable_weights, spec.target_sparsity, spec.tolerance)
 
 

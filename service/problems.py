@@ -125,7 +125,8 @@ def invalid_fields(
     """
     return tuple(
         FieldProblem(
-            pointer=_pointer(found["loc"]), detail=f"{found['msg']}{_found_value(found)}{_meant(found, model)}"
+            pointer=_pointer(found["loc"]),
+            detail=f"{found['msg'].removeprefix('Value error, ')}{_found_value(found)}{_meant(found, model)}",
         )
         for found in error.errors()[:_MOST_FIELDS]
     )
@@ -209,7 +210,7 @@ async def _on_framework_error(request: Request, error: Exception) -> Response:
         detail, hint = f"{method} is no method of {path}", f"Use one that it has: {headers['Allow']}."
     elif error.status_code == 404:
         detail = f"there is nothing at {path!r}"
-        hint = "/openapi.json lists every address; all begin with /v1 but those of health, and none ends with a slash."
+        hint = "/openapi.json lists every address; all begin with /v1 but those of health and the page at /."
     return problem_response(request, new_problem(error.status_code, detail, hint=hint), headers=headers)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
-from celery import Celery
+from celery import Celery, group
 from kombu.exceptions import OperationalError
 
 from api_schemas.queue import RUN_JOB_TASK, JobMessage
@@ -33,6 +34,26 @@ class Queue:
             self._celery.send_task(RUN_JOB_TASK, kwargs=message.model_dump(), task_id=message.key, retry=False)
         except (OperationalError, OSError) as error:
             _log.warning("message of %s not sent, the outbox will repeat it: %s", message.job_id, error)
+            return False
+        return True
+
+    def send_all(self, messages: Sequence[JobMessage]) -> bool:
+        """Sends the messages of jobs that were made together, as one group over one connection.
+
+        Nobody waits for the group: the ledger knows how its jobs stand, and the outbox repeats what did not go out.
+
+        Returns:
+            Whether the broker took them all.
+        """
+        run_job = self._celery.signature(RUN_JOB_TASK)
+        together = group(
+            (run_job.clone(kwargs=message.model_dump()).set(task_id=message.key) for message in messages),
+            app=self._celery,
+        )
+        try:
+            together.apply_async(retry=False)
+        except (OperationalError, OSError) as error:
+            _log.warning("messages of %d jobs not all sent, the outbox will repeat them: %s", len(messages), error)
             return False
         return True
 

@@ -1,13 +1,11 @@
 """Uploads: create, send numbered parts in any order and as often as needed, complete, inspect.
 
-A known content is complete at once and nothing is sent. Parts go to a scratch file and from there to the blob store, so
-an upload survives both the client's and the service's end; what is missing can be asked at any time.
+A known content is complete at once and nothing is sent. Parts go straight to where the blob store keeps them, so an
+upload survives both the client's and the service's end; what is missing can be asked at any time.
 """
 
 from __future__ import annotations
 
-from pathlib import Path as FilePath
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
@@ -15,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api_schemas.uploads import Inspection, Upload, UploadRequest
 from service.backends import Backends, TheBackends
-from service.bodies import read_json, save_body
+from service.bodies import read_json, refuse_if_announced_larger, save_body
 from service.callers import Caller, Reader, Submitter
 from service.documents import json_body
 from service.preflight import inspect_blob
@@ -52,12 +50,16 @@ async def put_part(upload_id: str, n: PartNumber, request: Request, backends: Th
         raise Conflict(f"upload {upload_id} is complete", hint="nothing needs to be sent")
     expected = part_size(upload, n)
     hint = f"cut the file into parts of {upload.part_bytes} bytes"
-    with TemporaryDirectory(dir=backends.settings.scratch_folder) as folder:
-        path = FilePath(folder) / "part"
-        received = await save_body(request, path, most_bytes=expected, hint=hint)
+    refuse_if_announced_larger(request, expected, hint=hint)
+    if n not in upload.missing_parts:
+        # Until the new one is whole there is neither it nor the old one, which it may be written over.
+        await run_in_threadpool(backends.ledger.forget_part, upload_id, n)
+    begin, scratch = n * upload.part_bytes, backends.settings.scratch_folder
+    with backends.blobs.part_writer(upload_id, n, begin=begin, scratch=scratch) as part:
+        received = await save_body(request, part.write, most_bytes=expected, hint=hint)
         if received != expected:
             raise InvalidSpec(f"part {n} has {received} bytes, it must have {expected}", hint=hint)
-        await run_in_threadpool(backends.blobs.put_part, upload_id, n, path)
+        await run_in_threadpool(part.finish)
     return await run_in_threadpool(backends.ledger.mark_part, upload_id, n, tenant=caller.tenant)
 
 
@@ -116,6 +118,7 @@ def _complete(backends: Backends, upload_id: str, caller: Caller) -> Upload:
         # Somebody else may have completed it meanwhile, and dropped the parts.
         if (upload := ledger.upload(upload_id, tenant=caller.tenant)).complete:
             return upload
+        ledger.forget_parts(upload_id)
         raise
     if found != upload.sha256:
         ledger.forget_parts(upload_id)

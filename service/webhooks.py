@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
+import httpx
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from api_schemas.problems import FieldProblem
 from api_schemas.webhooks import Delivery, DeliveryList, Webhook, WebhookList, WebhookRequest, WebhookWithSecret
 from service.backends import TheBackends
 from service.bodies import read_json
 from service.callers import Admin
 from service.documents import json_body
+from service.problems import HttpRefusal
+from storage.public_addresses import AddressRefused, check_literal
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
@@ -25,6 +30,7 @@ async def create_webhook(
 ) -> WebhookWithSecret:
     """Have an address told how jobs go. The secret that signs what is sent is in this answer and in no other."""
     wanted = await read_json(request, WebhookRequest, most_bytes=backends.settings.max_json_bytes)
+    _check_address(wanted.url, backends.settings.webhook_allowed_networks)
     webhook, secret = await run_in_threadpool(backends.ledger.create_webhook, wanted, tenant=caller.tenant)
     response.headers["Location"] = f"/v1/webhooks/{webhook.id}"
     return WebhookWithSecret(**webhook.model_dump(), secret=secret)
@@ -73,3 +79,18 @@ async def list_deliveries(
 async def redeliver(webhook_id: str, delivery_id: str, backends: TheBackends, caller: Admin) -> Delivery:
     """Send it again, at once and under the same `webhook-id`."""
     return await run_in_threadpool(backends.ledger.redeliver, webhook_id, delivery_id, tenant=caller.tenant)
+
+
+def _check_address(url: str, allowed_networks: Sequence[str]) -> None:
+    """Refuse at once what would be refused with each delivery; where a name leads is looked at when it is called."""
+    try:
+        check_literal(httpx.URL(url).host, allowed_networks=allowed_networks)
+    except (httpx.InvalidURL, UnicodeError, AddressRefused) as error:
+        detail = str(error) if isinstance(error, AddressRefused) else f"it is no address: {error}"
+        raise HttpRefusal(
+            422,
+            detail,
+            hint="Give an address that the public internet reaches; an operator can allow others by "
+            "STERNA_WEBHOOK_ALLOWED_NETWORKS.",
+            fields=[FieldProblem(pointer="/url", detail=detail)],
+        ) from None

@@ -25,7 +25,8 @@
     │   ├── ArtifactCorrupt          truncated, overlapping, lying counts
     │   ├── ArtifactDigestMismatch   bytes are not those that were written
     │   ├── ArtifactVersionUnsupported  written by a newer format
-    │   └── ExportUnsupported        the network says what the format of an export cannot
+    │   ├── ExportUnsupported        the network says what the format of an export cannot
+    │   └── CheckpointRejected       of other inputs, another method or another network, or damaged
     ├── JobError                   the work failed                                 exit 3
     │   ├── TrainingDiverged         the loss became NaN or infinite
     │   ├── TargetUnreachable        no network with that sparsity exists within the tolerance
@@ -42,6 +43,14 @@
     ├── NotFound, Conflict         no such thing, or not in this state             exit 2   HTTP 404, 409
     │   └── RequestInProgress        the same request is being handled
     ├── SandboxUnavailable         a worker may not run jobs without it            exit 3
+    ├── GpuUnavailable             a worker's GPUs are not there or another's      exit 3
+    ├── SetupError                 the installation does not start as it is set up exit 8
+    │   ├── SettingUnusable          an address is malformed, or needs what is not installed or not there
+    │   ├── BackendUnreachable       database, broker or storage does not answer
+    │   ├── DatabaseOutdated         the schema is older than the code
+    │   ├── DatabaseTooNew           the schema is newer than the code
+    │   ├── DatabaseForeign          the tables are those of no version
+    │   └── ContentMissing           rows refer to what is not in the blob store
     └── ServiceUnavailable         the service does not answer                     exit 3   HTTP 503
 
 `str(error)` says what was found and what is allowed; `error.hint` says what to do. `error.code` is stable and is what
@@ -198,6 +207,15 @@ class ExportUnsupported(InputError):
     """The network cannot be written in the format asked for."""
 
     code = "EXPORT_UNSUPPORTED"
+
+
+class CheckpointRejected(InputError):
+    """A checkpoint cannot be gone on from: it is damaged, or of another run."""
+
+    code = "CHECKPOINT_REJECTED"
+
+    def __init__(self, detail: str, *, hint: str = "Start the run without it.") -> None:
+        super().__init__(detail, hint=hint)
 
 
 class JobError(SternaError):
@@ -372,6 +390,55 @@ class SandboxUnavailable(SternaError):
     """The operator demands a sandbox and the machine has none that works."""
 
     code = "SANDBOX_UNAVAILABLE"
+
+
+class GpuUnavailable(SternaError):
+    """The GPUs that a worker is to use are not there, or are another worker's."""
+
+    code = "GPU_UNAVAILABLE"
+
+
+class SetupError(SternaError):
+    """The installation does not start as it is set up."""
+
+    code = "SETUP_ERROR"
+    exit_code = 8
+
+
+class SettingUnusable(SetupError):
+    """A setting is malformed, or needs a package, a folder or a bucket that is not there."""
+
+    code = "SETTING_UNUSABLE"
+
+
+class BackendUnreachable(SetupError):
+    """Database, broker or storage did not answer when the installation started."""
+
+    code = "BACKEND_UNREACHABLE"
+
+
+class DatabaseOutdated(SetupError):
+    """The schema of the database is older than this version of Sterna needs."""
+
+    code = "DATABASE_OUTDATED"
+
+
+class DatabaseTooNew(SetupError):
+    """The schema of the database was made by a newer version of Sterna."""
+
+    code = "DATABASE_TOO_NEW"
+
+
+class DatabaseForeign(SetupError):
+    """The database holds tables that no version of Sterna made."""
+
+    code = "DATABASE_FOREIGN"
+
+
+class ContentMissing(SetupError):
+    """Jobs or uploads refer to content that the blob store does not hold."""
+
+    code = "CONTENT_MISSING"
 
 
 class ServiceUnavailable(SternaError):

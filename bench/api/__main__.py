@@ -117,8 +117,9 @@ def broken(folder: Path, *, size_bytes: int) -> Rows:
 
 def latency(folder: Path) -> Rows:
     """From the answer to a submission until a worker runs the job: one worker, eight slots, filesystem broker."""
-    environment = os.environ | {"STERNA_DATA_DIR": str(folder / "data")}
-    command = [sys.executable, "-m", "celery", "-A", "workers.celery_app", "worker", "-P", "threads", "-c", "8"]
+    environment = os.environ | {"STERNA_DATA_DIR": str(folder / "data"), "STERNA_RUNNERS": "8"}
+    environment["STERNA_WARM_RUNNERS"] = "0"  # none is waited for: a job counts as begun when it is claimed
+    command = [sys.executable, "-m", "workers"]
     with running_service(folder) as service, (folder / "worker.log").open("w") as log:
         worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:

@@ -5,6 +5,7 @@ Needs the installation's settings (`STERNA_DATA_DIR`, or `STERNA_DATABASE_URL`),
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,6 +16,7 @@ import typer
 from rich.text import Text
 
 from sterna.cli.output import new_table, print_json, stderr_console, stdout_console
+from sterna.errors import InvalidSpec
 
 if TYPE_CHECKING:
     from storage import Ledger
@@ -46,6 +48,30 @@ def create_command(
         return
     typer.echo(key)
     stderr_console().print(f"{made.id}: scope {made.scope} for tenant {made.tenant}. It is not shown again.")
+
+
+@app.command("import")
+def import_command(
+    tenant: Annotated[str, typer.Option("--tenant", help="Whose things it opens; a new name is a new tenant.")],
+    name: Annotated[str, typer.Option("--name", help="What its holder is called.")] = "unnamed",
+    scope: Annotated[
+        Literal["read", "submit", "admin"], typer.Option("--scope", help="Each includes those before it.")
+    ] = "submit",
+    data_dir: _DataDir = Path("data"),
+    json_: _Json = False,
+) -> None:
+    """Make the key in STERNA_API_KEY known, for set-ups that bring their own. One that is known is left as it is."""
+    key = os.environ.get("STERNA_API_KEY", "")
+    if not key:
+        raise InvalidSpec(
+            "STERNA_API_KEY is not set", hint="Set it to the key; a command line could be seen by others."
+        )
+    with _ledger(data_dir) as ledger:
+        known = ledger.import_key(key, tenant=tenant, name=name, scope=scope)
+    if json_:
+        print_json(_fields(known))
+        return
+    stderr_console().print(f"{known.id}: scope {known.scope} for tenant {known.tenant}")
 
 
 @app.command("list")
@@ -81,9 +107,10 @@ def revoke_command(
 
 @contextmanager
 def _ledger(data_dir: Path) -> Iterator[Ledger]:
-    from storage import Ledger, Settings  # noqa: PLC0415  the other commands work without the service's packages
+    from storage.opening import open_ledger  # noqa: PLC0415
+    from storage.settings import Settings, read_settings  # noqa: PLC0415  the other commands work without the service's packages
 
-    ledger = Ledger.open(Settings(data_dir=data_dir).prepared().database_url)
+    ledger = open_ledger(read_settings(Settings, data_dir=data_dir))
     try:
         yield ledger
     finally:

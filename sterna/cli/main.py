@@ -2,7 +2,8 @@
 
 Results go to standard output, everything else (progress, tables of running work, errors) to standard error, so that
 `sterna … --json | jq` always works. Exit codes: 0 ok, 1 different (diff), 2 usage, 3 job failed, 4 acceptance missed,
-5 time-out, 6 auth or quota, 7 bad model, data or artifact; 130 after Ctrl-C.
+5 time-out, 6 auth or quota, 7 bad model, data or artifact, 8 the installation does not
+start; 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Annotated
 import typer
 
 import sterna
+from sterna.cli.blobs_command import app as blobs_app
 from sterna.cli.compress_command import compress_command
+from sterna.cli.database_command import app as database_app
 from sterna.cli.diff_command import diff_command
 from sterna.cli.export_command import export_command
 from sterna.cli.file_commands import inspect_command, unpack_command, verify_command
@@ -49,7 +52,7 @@ app = typer.Typer(
     name="sterna",
     help="Make trained networks ternary, with exactly the share of zeros that you ask for.",
     epilog="Exit codes: 0 ok · 1 different (diff) · 2 usage · 3 job failed · 4 acceptance missed · 5 time-out ·"
-    " 6 auth or quota · 7 bad model, data or artifact.",
+    " 6 auth or quota · 7 bad model, data or artifact · 8 the installation does not start.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -62,6 +65,8 @@ app.command("export", rich_help_panel=_FILES)(export_command)
 app.command("run", rich_help_panel=_FILES)(run_command)
 app.command("diff", rich_help_panel=_FILES)(diff_command)
 app.command("serve", rich_help_panel=_SERVICE)(serve_command)
+app.add_typer(database_app, name="database", rich_help_panel=_SERVICE)
+app.add_typer(blobs_app, name="blobs", rich_help_panel=_SERVICE)
 app.add_typer(keys_app, name="keys", rich_help_panel=_SERVICE)
 app.command("submit", rich_help_panel=_SERVICE)(submit_command)
 app.command("estimate", rich_help_panel=_SERVICE)(estimate_command)

@@ -12,6 +12,7 @@ from typing import Final, Self
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     TaskProgressColumn,
@@ -121,6 +122,17 @@ class TransferProgress(LiveBar):
         self._bar.update(self._task, completed=done, total=total)
 
 
+class CountProgress(LiveBar):
+    """Shows how many of how many are done."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(description, MofNCompleteColumn(), TimeElapsedColumn())
+
+    def on_count(self, done: int, total: int) -> None:
+        """Show how many are done."""
+        self._bar.update(self._task, completed=done, total=total)
+
+
 def point_text(point: ProgressPoint) -> str:
     """`step 40/400  zeros 70.00%  α 0.512  loss 0.310`; what is not known is left out."""
     words = [f"step {point.step}/{point.steps}"]
@@ -131,5 +143,5 @@ def point_text(point: ProgressPoint) -> str:
     if point.loss is not None:
         words.append(f"loss {point.loss:.4g}")
     if point.metric is not None:
-        words.append(f"metric {point.metric:.4g}")
+        words.append(f"{point.metric_name or 'metric'} {point.metric:.4g}")
     return "  ".join(words)

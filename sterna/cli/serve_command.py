@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,14 +26,16 @@ from typing import Annotated, Final
 import httpx
 import typer
 
-from sterna.errors import InvalidSpec, ServiceUnavailable
+from sterna.errors import InvalidSpec, ServiceUnavailable, SettingUnusable, SetupError
 from sterna.hardening import hide_process
 
-START_S: Final = 60.0
+START_S: Final = 300.0
+"""How long both may take to start: a busy machine with cold disks needs minutes. One that ends is noticed at once."""
 STOP_S: Final = 20.0
 LOG_BYTES: Final = 16 * 2**20
 _TICK_S: Final = 0.1
 _TAIL_BYTES: Final = 4000
+_ROOM_BYTES: Final = 2**20  # what an empty database and its log take
 _NEEDED: Final = ("fastapi", "uvicorn", "celery", "sqlalchemy", "obstore", "torch")
 
 
@@ -50,11 +53,11 @@ def serve_command(
     hide_process()
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     data_dir = data_dir.resolve()
-    logs = data_dir / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    logs = _writable(data_dir) / "logs"
+    logs.mkdir(exist_ok=True)
     environment = os.environ | {"STERNA_DATA_DIR": str(data_dir)}
     service = ("service", "--host", host, "--port", str(port))
-    worker = ("celery", "-A", "workers.celery_app", "worker", "-P", "threads", "-c", "1", "--loglevel", "INFO")
+    worker = ("workers",)
     with _asked_to_stop() as stop, _both(service, worker, logs, environment) as children:
         if _wait_until_ready(url, children, stop):
             typer.echo(f"Sterna is listening on {url}")
@@ -75,6 +78,24 @@ def _check_installed() -> None:
         )
 
 
+def _writable(data_dir: Path) -> Path:
+    """Make the folder, and see whether there is room in it: a child on a full disk could not even log why it ends.
+
+    Raises:
+        SettingUnusable: it cannot be written.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=data_dir) as probe:
+            probe.write(bytes(_ROOM_BYTES))
+    except OSError as error:
+        raise SettingUnusable(
+            f"STERNA_DATA_DIR: {data_dir} cannot be written: {error.strerror}",
+            hint="Name a folder on a disk with room that this user may write.",
+        ) from error
+    return data_dir
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One child and where it writes.
@@ -93,6 +114,7 @@ class Part:
 
         Raises:
             InvalidSpec: it refused what it was asked for, such as an address that others reach without keys.
+            SetupError: a setting cannot be used.
             ServiceUnavailable: it ended otherwise; with the end of its log.
         """
         code = self.process.poll()
@@ -104,6 +126,8 @@ class Part:
             tail = log.read().decode(errors="replace").strip()
         if code == InvalidSpec.exit_code:
             raise InvalidSpec(f"the {self.name} refuses to start:\n{tail}", hint=f"The whole log is {self.log}.")
+        if code == SetupError.exit_code:
+            raise SetupError(f"the {self.name} does not start:\n{tail}", hint=f"The whole log is {self.log}.")
         raise ServiceUnavailable(f"the {self.name} ended with {code}:\n{tail}", hint=f"The whole log is {self.log}.")
 
 

@@ -161,16 +161,19 @@ def logs_command(
 
 
 def list_command(
-    state: Annotated[str | None, typer.Option("--state", help="Only jobs in this state.")] = None,
+    state: Annotated[
+        list[str] | None, typer.Option("--state", help="Only jobs in this state; again for another state.")
+    ] = None,
     label: Annotated[
-        str | None, typer.Option("--label", metavar="KEY=VALUE", help="Only jobs with this label.")
+        list[str] | None,
+        typer.Option("--label", metavar="KEY=VALUE", help="Only jobs with this label; again for one more label."),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", help="At most so many, newest first.", min=1)] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List jobs, newest first."""
     with service_client() as client:
-        jobs = list(client.jobs(state=state, label=_label(label) if label else None, limit=limit))
+        jobs = list(client.jobs(states=state or (), labels=labels_of(label), limit=limit))
     if as_json:
         print_json({"jobs": [job.model_dump(mode="json", by_alias=True) for job in jobs]})
     else:

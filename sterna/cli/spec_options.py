@@ -46,7 +46,9 @@ class SpecFlags:
         Literal["track", "trials", "fixed"],
         _flag("--strategy", text="How α is found: in one run, by trials, as given."),
     ] = "track"
-    alpha: Annotated[float | None, _flag("--alpha", text="α itself; only with --strategy fixed.")] = None
+    alpha: Annotated[
+        float | None, _flag("--alpha", text="α itself: needed by --strategy fixed, one trial with --strategy trials.")
+    ] = None
     epochs: Annotated[float | None, _flag("--epochs", text="How many passes over the data at most.")] = None
     seconds: Annotated[float | None, _flag("--seconds", text="How long to train at most.")] = None
     max_drop: Annotated[
@@ -73,10 +75,11 @@ class SpecFlags:
             return CompressSpec.model_validate(self._nested())
         except ValidationError as error:
             problems = "; ".join(
-                f"{'.'.join(map(str, found['loc'])) or 'spec'}: {found['msg']}, found {found['input']!r}"
+                f"{'.'.join(map(str, found['loc'])) or 'spec'}: {found['msg'].removeprefix('Value error, ')}, "
+                f"found {found['input']!r}"
                 for found in error.errors(include_url=False)
             )
-            raise InvalidSpec(problems, hint="`sterna compress --help` lists the flags.") from None
+            raise InvalidSpec(problems, hint="`--help` of the same command lists the flags.") from None
 
     def _nested(self) -> dict[str, object]:
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ from api_schemas.workers import Worker, WorkerList
 from sterna.client.connection import Connection, OnTrouble
 from sterna.client.downloads import Source, download_file
 from sterna.client.streams import POLL_S, EventStream
-from sterna.client.uploads import OnProgress, resume_upload, upload_file
+from sterna.client.uploads import FileThatIsSent, OnProgress, resume_upload, upload_file
 from sterna.client.waiting import JobWait, OnJob, OnSweep, finished_sweep
 from sterna.client.webhooks import Webhooks
 from sterna.errors import NotFound
@@ -102,14 +102,14 @@ class Client:
             data: `.npz` or `.safetensors`; None: inputs are synthesised.
             spec: what is asked for; a mapping is for the service to check.
             labels: kept with the job, to find it by.
-            on_progress: hears (bytes sent, bytes in all) of files that go in parts.
+            on_progress: hears (bytes sent, bytes in all), of all files where they go in one request, else of each.
 
         An answer that is lost is asked for again, under one key for the whole submission: no second job is made.
         """
         fields = _fields(spec, labels)
         files = _files(model, data)
         if sum(path.stat().st_size for path in files.values()) <= ONE_REQUEST_BYTES:
-            return self._submit_at_once(fields, files)
+            return self._submit_at_once(fields, files, on_progress)
         fields |= self._uploads(files, on_progress)
         return self._connection.post("/v1/jobs", Job, once=True, answer_s=SUBMIT_ANSWER_S, json=fields)
 
@@ -143,19 +143,34 @@ class Client:
         """Wait until each job of a sweep has ended, however it did; as `wait`."""
         return finished_sweep(self._connection, sweep_id, timeout_s=timeout_s, on_update=on_update)
 
+    def cancel_sweep(self, sweep_id: str) -> Sweep:
+        """Throw all jobs of a sweep away; no further round of trials is made."""
+        return self._connection.post(f"/v1/sweeps/{_safe(sweep_id)}/cancel", Sweep)
+
+    def stop_sweep(self, sweep_id: str) -> Sweep:
+        """Have the running jobs of a sweep finish now with the best so far; those that wait are cancelled."""
+        return self._connection.post(f"/v1/sweeps/{_safe(sweep_id)}/stop", Sweep)
+
+    def delete_sweep(self, sweep_id: str) -> None:
+        """Remove a sweep that has ended and all its jobs, as `delete` removes one."""
+        self._connection.delete(f"/v1/sweeps/{_safe(sweep_id)}")
+
     def job(self, job_id: str) -> Job:
         """How a job stands."""
         return self._connection.get(f"/v1/jobs/{_safe(job_id)}", Job)
 
     def jobs(
-        self, *, state: str | None = None, label: tuple[str, str] | None = None, limit: int | None = None
+        self, *, states: Collection[str] = (), labels: Mapping[str, str] | None = None, limit: int | None = None
     ) -> Iterator[Job]:
-        """Jobs, newest first, page by page as they are asked for."""
-        params: dict[str, str | int] = {}
-        if state is not None:
-            params["state"] = state
-        if label is not None:
-            params["label"] = f"{label[0]}={label[1]}"
+        """Jobs, newest first, page by page as they are asked for.
+
+        Args:
+            states: in any of these; empty: in whatever state.
+            labels: that carry all of these.
+            limit: at most so many; None: all.
+        """
+        params: dict[str, str | int | list[str]] = {"state": list(states)}
+        params["label"] = [f"{key}={value}" for key, value in (labels or {}).items()]
         given = 0
         while True:
             page = self._connection.get("/v1/jobs", JobList, params=params)
@@ -271,14 +286,15 @@ class Client:
         download_file(self._connection, source, target, on_progress)
         return target
 
-    def _submit_at_once(self, fields: Mapping[str, object], files: Mapping[str, Path]) -> Job:
+    def _submit_at_once(self, fields: Mapping[str, object], files: Mapping[str, Path], on_progress: OnProgress) -> Job:
         with ExitStack() as stack:
-            opened = {
-                name: (path.name, stack.enter_context(path.open("rb")), "application/octet-stream")
-                for name, path in files.items()
-            }
+            opened = {name: stack.enter_context(FileThatIsSent(path)) for name, path in files.items()}
+            size_bytes = sum(path.stat().st_size for path in files.values())
+            for file in opened.values():
+                file.on_read = lambda: on_progress(sum(file.tell() for file in opened.values()), size_bytes)
+            form = {name: (files[name].name, file, "application/octet-stream") for name, file in opened.items()}
             return self._connection.post(
-                "/v1/jobs", Job, once=True, answer_s=SUBMIT_ANSWER_S, data={"spec": json.dumps(fields)}, files=opened
+                "/v1/jobs", Job, once=True, answer_s=SUBMIT_ANSWER_S, data={"spec": json.dumps(fields)}, files=form
             )
 
     def _uploads(self, files: Mapping[str, Path], on_progress: OnProgress) -> dict[str, str]:

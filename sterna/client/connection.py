@@ -131,7 +131,7 @@ class Connection:
         path: str,
         answer: type[Model],
         *,
-        params: Mapping[str, str | int] | None = None,
+        params: Mapping[str, str | int | list[str]] | None = None,
         wait_s: float = 0.0,
         patience_s: float = PATIENCE_S,
     ) -> Model:
@@ -165,9 +165,9 @@ class Connection:
         request = self._http.build_request("POST", path, timeout=timeout, headers=headers, **body)
         return self._read(self._send(request, harmless=harmless or once), answer)
 
-    def put(self, path: str, content: bytes) -> None:
-        """PUT bytes; always safe to repeat."""
-        headers = {"Content-Type": "application/octet-stream"}
+    def put(self, path: str, content: httpx.SyncByteStream, *, size_bytes: int) -> None:
+        """PUT so many bytes; always safe to repeat, so the content must be readable more than once."""
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size_bytes)}
         self._send(self._http.build_request("PUT", path, content=content, headers=headers), harmless=True)
 
     def delete(self, path: str) -> None:

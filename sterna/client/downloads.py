@@ -83,11 +83,13 @@ def _fetch_rest(connection: Connection, source: Source, file: BufferedRandom, on
         if _start_of(response) != have:
             file.seek(0)
             file.truncate()
+        have = file.tell()
         for block in response.iter_bytes():
             file.write(block)
-            if file.tell() > source.artifact.bytes:
+            have += len(block)
+            if have > source.artifact.bytes:
                 return  # a lie about the length; the digest will say so
-            on_progress(file.tell(), source.artifact.bytes)
+            on_progress(have, source.artifact.bytes)
 
 
 def _start_of(response: httpx.Response) -> int:

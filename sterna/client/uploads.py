@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from io import FileIO
 from pathlib import Path
 from urllib.parse import quote
+
+import httpx
 
 from api_schemas import Upload, UploadRequest
 from sterna.client.connection import Connection
@@ -16,6 +19,26 @@ _AT_ONCE = 3
 """While the service writes one part the next is on its way."""
 OnProgress = Callable[[int, int], None]
 """Hears (bytes done, bytes in all)."""
+# What a socket takes at once; the rest of a larger block would be copied again and again while it waits.
+_BLOCK_BYTES = 2**18
+
+
+class FileThatIsSent(FileIO):
+    """A file that tells of each piece that is read from it, as a request does that sends it.
+
+    Attributes:
+        on_read: called after each.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.on_read: Callable[[], None] = lambda: None
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes."""
+        piece = super().read(size)
+        self.on_read()
+        return piece
 
 
 def upload_file(connection: Connection, path: Path, on_progress: OnProgress) -> Upload:
@@ -69,9 +92,28 @@ def _send_parts(connection: Connection, path: Path, upload: Upload, on_progress:
 
 
 def _send_part(connection: Connection, path: Path, upload: Upload, n: int) -> None:
-    with path.open("rb") as file:
-        file.seek(n * upload.part_bytes)
-        connection.put(f"/v1/uploads/{upload.id}/parts/{n}", file.read(upload.part_bytes))
+    piece = _Piece(path, n * upload.part_bytes, _part_size(upload, n))
+    connection.put(f"/v1/uploads/{upload.id}/parts/{n}", piece, size_bytes=piece.size_bytes)
+
+
+class _Piece(httpx.SyncByteStream):
+    """A piece of a file, read as it is sent, and anew each time that it is sent."""
+
+    def __init__(self, path: Path, begin: int, size_bytes: int) -> None:
+        self._path = path
+        self._begin = begin
+        self.size_bytes = size_bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = self.size_bytes
+        with self._path.open("rb", buffering=0) as file:
+            file.seek(self._begin)
+            while left:
+                block = file.read(min(left, _BLOCK_BYTES))
+                if not block:
+                    raise InputError(f"{self._path} became shorter while it was sent", hint="Send it again.")
+                left -= len(block)
+                yield block
 
 
 def _part_size(upload: Upload, n: int) -> int:

@@ -17,14 +17,14 @@ def serving(folder, *arguments):
             [sys.executable, "-m", "sterna.cli", "serve", "--data-dir", str(folder / "data"), *arguments],
             stdout=stream,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"STERNA_LEASE_S": "2"},
+            env=os.environ | {"STERNA_LEASE_S": "30"},
         )
     try:
         yield process, output
     finally:
         if process.poll() is None:
             process.terminate()
-            process.wait(timeout=40)
+            process.wait(timeout=60)
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def hearing_signals():
 
 
 def listening(process, output):
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline and process.poll() is None:
         found = re.fullmatch(r"Sterna is listening on (http://127\.0\.0\.1:\d+)\n", output.read_text())
         if found:

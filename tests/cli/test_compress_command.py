@@ -80,7 +80,7 @@ def test_flags_become_the_spec(sterna, tiny, tmp_path, monkeypatch):
     ("arguments", "code", "words"),
     [
         (["-s", "1.2"], 2, "error[INVALID_SPEC]: target_sparsity: Input should be less than 1, found 1.2"),
-        (["-s", "0.5", "--alpha", "0.3"], 2, "alpha is given exactly when strategy is 'fixed'"),
+        (["-s", "0.5", "--alpha", "0.3"], 2, "search: alpha is given only with strategy 'fixed' or 'trials'"),
         (["-s", "0.5", "--export", "tflite"], 2, "'onnx', 'gguf', 'safetensors' or 'pt2'"),
         (["-s", "0.5", "--method", "magic"], 2, "Invalid value"),
         ([], 2, "Missing option"),

@@ -53,6 +53,18 @@ def test_verify_a_good_and_a_damaged_artifact(sterna, artifact, tmp_path):
     assert "error[ARTIFACT_" in done.err
 
 
+@pytest.mark.parametrize("command", ["verify", "diff", "unpack"])
+@pytest.mark.parametrize("kind", ["pt2", "onnx", "npz"])
+def test_what_is_no_artifact_is_told_what_it_is(sterna, tiny, tiny_onnx, tmp_path, command, kind):
+    file = {"pt2": tiny.model, "onnx": tiny_onnx.model, "npz": tiny.data}[kind]
+    more = {"verify": (), "diff": (file,), "unpack": ("-o", tmp_path / "dense.safetensors")}[command]
+    done = sterna(command, file, *more)
+    assert (done.code, done.out) == (7, "")
+    assert "error[UNSUPPORTED_FORMAT]: " in done.err
+    assert ("an ONNX model" if kind == "onnx" else "a zip archive") in done.err
+    assert "this reads artifacts (.sterna)" in done.err
+
+
 def test_unpack_gives_the_dense_tensors(sterna, artifact, tmp_path):
     out = tmp_path / "dense.safetensors"
     done = sterna("unpack", artifact, "-o", out)
@@ -73,10 +85,14 @@ def test_inspect_tells_sizes_codecs_and_the_metric(sterna, artifact):
     assert described["dense_bytes"] == 4 * (4 * 8 + 8 + 8 * 2 + 2)
     assert described["ratio"] == described["dense_bytes"] / artifact.stat().st_size
     assert sum(described["bytes_of"].values()) == artifact.stat().st_size
-    assert {layer["codec_name"] for layer in described["layers"]} == {"trits"}
+    names = {1: "trits", 5: "mask-ans"}
+    table = sterna("inspect", artifact).out
+    for layer in described["layers"]:
+        assert layer["codec_name"] == names[layer["codec"]]
+        assert layer["codec_name"] in table
     metric = described["report"]["metric"]
     assert metric["name"] == "accuracy"
-    assert f"accuracy {metric['baseline']} before, {metric['ternary']} after" in sterna("inspect", artifact).out
+    assert f"accuracy {metric['baseline']} before, {metric['ternary']} after" in table
 
 
 def test_run_gives_what_torch_gives(sterna, artifact, tmp_path):

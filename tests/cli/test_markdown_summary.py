@@ -8,7 +8,12 @@ from sterna.cli.markdown_summary import append_summary, markdown_summary
 
 @pytest.fixture
 def job():
-    figures = dict.fromkeys(Result.model_fields, 1) | {"warnings": ("NO_DATA",), "layers": (), "sparsity": 0.9}
+    figures = dict.fromkeys(Result.model_fields, 1) | {
+        "warnings": ("NO_DATA",),
+        "layers": (),
+        "trials": (),
+        "sparsity": 0.9,
+    }
     artifact = ArtifactRef(name="model.sterna", sha256="ab" * 32, bytes=10, media_type="x/y")
     metric = Metric(name="accuracy", baseline=0.99, ternary=0.98, drop=0.01)
     return Job.model_validate(

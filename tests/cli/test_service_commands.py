@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from bench.api.running import running_service
 from sterna.cli.progress import TransferProgress
+from sterna.client import Client
 
 
 def test_a_sweep_from_start_to_table(at_service, tiny):
@@ -27,6 +29,21 @@ def test_a_sweep_from_start_to_table(at_service, tiny):
     assert [line.split()[0] for line in (first, second)] == ["0.5000", "0.7500"]
 
 
+def test_trials_side_by_side_from_start_to_table(at_service, tiny):
+    submitted = at_service(
+        "sweep", "submit", tiny.model, "--data", tiny.data, "-s", 0.5, "--strategy", "trials", "--side-by-side", 2,
+        "--epochs", 1, "--tolerance", 0.05, "--wait", "--timeout", 300, "--json",
+    )  # fmt: skip
+    assert submitted.code == 0, submitted.err
+    sweep = json.loads(submitted.out)
+    points = sweep["points"]
+    assert (sweep["state"], {point["sparsity"] for point in points}) == ("finished", {0.5})
+    assert max(point["round"] for point in points) in {1, 2, 3}
+    assert [point["nearest"] for point in points].count(True) == 1
+    table = at_service("sweep", "status", sweep["id"])
+    assert "nearest" in table.out
+
+
 def test_a_sweep_ends_as_its_jobs_did(at_service, tiny):
     sweep_id = at_service("sweep", "submit", tiny.model, "-s", 0.5, "--seconds", 600).out.strip()
     assert at_service("sweep", "wait", sweep_id, "--timeout", 0).code == 5
@@ -37,6 +54,59 @@ def test_a_sweep_ends_as_its_jobs_did(at_service, tiny):
 
     assert json.loads(at_service("delete", point["job_id"], "--json").out) == {"id": point["job_id"], "deleted": True}
     assert at_service("status", point["job_id"]).code == 2
+    assert at_service("sweep", "status", sweep_id).code == 2
+
+
+def test_a_sweep_is_cancelled_or_stopped_and_deleted(at_service, tiny):
+    for order in ("cancel", "stop"):
+        sweep_id = at_service("sweep", "submit", tiny.model, "-s", 0.5, "-s", 0.75, "--seconds", 600).out.strip()
+        asked = at_service("sweep", order, sweep_id, "--json")
+        assert (asked.code, json.loads(asked.out)["id"]) == (0, sweep_id)
+        if order == "stop":  # what it reaches may be the end that was asked for, or nothing yet
+            assert at_service("sweep", "cancel", sweep_id).code in {0, 2}
+        at_service("sweep", "wait", sweep_id, "--timeout", 60)
+        again = at_service("sweep", order, sweep_id)
+        assert (again.code, "error[CONFLICT]" in again.err) == (2, True)
+        deleted = at_service("sweep", "delete", sweep_id, "--json")
+        assert json.loads(deleted.out) == {"id": sweep_id, "deleted": True}
+        assert at_service("sweep", "status", sweep_id).code == 2
+
+
+def test_a_submission_that_is_waited_for_in_vain_goes_on_and_its_log_is_there(at_service, tiny):
+    submitted = at_service(
+        "submit", tiny.model, "--sparsity", 0.5, "--seconds", 600, "--label", "of=log", "--label", "n=1", "--wait",
+        "--timeout", 0,
+    )  # fmt: skip
+    assert (submitted.code, "error[WAIT_TIMEOUT]" in submitted.err) == (5, True)
+    job_id = submitted.err.split()[0]
+    assert json.loads(at_service("cancel", job_id, "--json").out)["id"] == job_id
+    assert at_service("wait", job_id, "--timeout", 60).code == 3
+
+    both = ("--label", "of=log", "--label", "n=1", "--json")
+    assert [job["id"] for job in json.loads(at_service("list", *both).out)["jobs"]] == [job_id]
+    assert json.loads(at_service("list", *both, "--label", "n=2").out) == {"jobs": []}
+    for states, found in ((("queued", "cancelled"), [job_id]), (("queued", "failed"), [])):
+        wanted = [word for state in states for word in ("--state", state)]
+        assert [job["id"] for job in json.loads(at_service("list", *both, *wanted).out)["jobs"]] == found
+
+
+def test_the_log_of_an_attempt(at_service, monkeypatch):
+    monkeypatch.setattr(Client, "log", lambda _, job_id, *, attempt: f"{job_id} {attempt}\n")
+    assert at_service("logs", "job_x", "--attempt", 2).out == "job_x 2\n"
+    assert json.loads(at_service("logs", "job_x", "--json").out) == {"log": "job_x None\n"}
+
+
+def test_who_may_not_and_who_has_had_enough_end_with_6(sterna, tiny, tmp_path, monkeypatch):
+    with running_service(tmp_path, with_key=True, STERNA_TENANT_QUEUED="1") as service:
+        monkeypatch.setenv("STERNA_URL", service.url)
+        for key in ("", "sterna_unknown"):
+            monkeypatch.setenv("STERNA_API_KEY", key)
+            done = sterna("list")
+            assert (done.code, "error[UNAUTHENTICATED]" in done.err) == (6, True)
+        monkeypatch.setenv("STERNA_API_KEY", service.key)
+        codes = [sterna("submit", tiny.model, "--sparsity", 0.5).code for _ in range(2)]
+        assert codes == [0, 6]
+        assert "error[QUOTA_EXCEEDED]" in sterna("submit", tiny.model, "--sparsity", 0.5).err
 
 
 def test_estimate(at_service, tiny):
@@ -53,7 +123,11 @@ def test_estimate(at_service, tiny):
         (["sweep", "submit", "MODEL", "-s", "0.5", "-s", "0.5"], 2, "twice"),
         (["sweep", "submit", "MODEL", "-s", "0.5", "-s", "1.5"], 2, "less than 1"),
         (["sweep", "submit", "MODEL"], 2, "--sparsity"),
+        (["sweep", "submit", "MODEL", "-s", "0.5", "--side-by-side", "2"], 2, "side_by_side is given only with"),
         (["sweep", "wait", "swp_x"], 2, "error[NOT_FOUND]"),
+        (["sweep", "cancel", "swp_x"], 2, "error[NOT_FOUND]"),
+        (["sweep", "stop", "swp_x"], 2, "error[NOT_FOUND]"),
+        (["sweep", "delete", "swp_x"], 2, "error[NOT_FOUND]"),
         (["estimate", __file__, "-s", "0.5"], 7, "error[UNSUPPORTED_FORMAT]"),
         (["logs", "job_x"], 2, "error[NOT_FOUND]"),
         (["retry", "job_x"], 2, "error[NOT_FOUND]"),

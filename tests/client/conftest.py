@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pytest
 from api_schemas import ArtifactRef, JobMessage, Result
 from sterna.client import Client
 from storage import BlobStore, Ledger, Settings
+from tests.servers.real_server import free_port
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 env=os.environ | {"STERNA_PART_BYTES": "1000"},
             )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             with suppress(httpx.TransportError):
                 if httpx.get(f"{self.url}/livez").is_success:
@@ -64,16 +64,13 @@ class Server:
         sha256, size_bytes = self.blobs.put_file(path)
         media_type = "application/octet-stream"
         artifact = ArtifactRef(name="model.sterna", sha256=sha256, bytes=size_bytes, media_type=media_type)
-        figures = dict.fromkeys(Result.model_fields, 1) | {"metric": None, "warnings": (), "layers": ()}
+        figures = dict.fromkeys(Result.model_fields, 1) | {"metric": None, "warnings": (), "layers": (), "trials": ()}
         assert self.ledger.succeed(lease, Result(**(figures | {"artifacts": (artifact,)})))
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = Server(tmp_path_factory.mktemp("service"), port)
+    server = Server(tmp_path_factory.mktemp("service"), free_port())
     server.start()
     yield server
     server.kill()

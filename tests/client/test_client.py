@@ -3,6 +3,7 @@
 import threading
 import time
 
+import httpx
 import pytest
 
 import sterna.client.client
@@ -25,7 +26,10 @@ CONTENT = bytes(range(256)) * 300
 
 def test_submit_in_one_request(client, server, tiny, sha256):
     model, data = tiny.model, tiny.data
-    job = client.submit(model, data, SPEC, labels={"team": "vision"})
+    progress = []
+    job = client.submit(model, data, SPEC, labels={"team": "vision"}, on_progress=lambda *done: progress.append(done))
+    size = model.stat().st_size + data.stat().st_size
+    assert (progress[-1], progress == sorted(progress)) == ((size, size), True)
 
     assert (job.state, job.labels) == ("queued", {"team": "vision"})
     assert server.ledger.upload_sha256(job.spec.model) == sha256(model.read_bytes())
@@ -56,13 +60,25 @@ def test_known_content_is_not_sent_twice_and_the_rest_of_an_upload_is(client, tm
     assert again == [(len(CONTENT), len(CONTENT))]
 
 
+def test_a_file_that_becomes_shorter_while_it_is_sent_is_an_error_and_not_waited_for(client, tmp_path):
+    path = tmp_path / "shrinking"
+    path.write_bytes(CONTENT[::-1] + b"shrinking")
+
+    def cut(*_):
+        path.write_bytes(b"x")
+
+    with pytest.raises(InputError, match="became shorter"):
+        client.upload(path, on_progress=cut)
+
+
 def test_an_upload_that_another_process_began_is_finished(client, tmp_path, sha256):
     path = tmp_path / "large"
     content = CONTENT[::-1] + b"begun"
     path.write_bytes(content)
     request = UploadRequest(filename="large", bytes=len(content), sha256=sha256(content))
     begun = client._connection.post("/v1/uploads", Upload, json=request.model_dump())
-    client._connection.put(f"/v1/uploads/{begun.id}/parts/1", content[begun.part_bytes : 2 * begun.part_bytes])
+    part = content[begun.part_bytes : 2 * begun.part_bytes]
+    client._connection.put(f"/v1/uploads/{begun.id}/parts/1", httpx.ByteStream(part), size_bytes=len(part))
     progress = []
 
     done = client.resume_upload(begun.id, path, on_progress=lambda *done: progress.append(done))
@@ -117,13 +133,13 @@ def test_wait_hears_of_progress_and_returns_the_final_job(client, server, tiny):
     job = client.submit(tiny.model, tiny.data, SPEC)
     lease = server.claim(job.id)
     server.ledger.record(lease, [PhaseChange(phase="search"), ProgressPoint(step=3, steps=10, sparsity=0.5)])
-    timer = threading.Timer(1.5, lambda: server.finish(lease, CONTENT))
-    timer.start()
-    seen = []
+    seen, told = [], threading.Event()
+    worker = threading.Thread(target=lambda: told.wait(60) and server.finish(lease, CONTENT))
+    worker.start()
 
-    done = client.wait(job.id, timeout_s=30, on_update=seen.append)
+    done = client.wait(job.id, timeout_s=60, on_update=lambda update: seen.append(update) or told.set())
 
-    timer.join()
+    worker.join()
     assert (done.state, done.result.artifacts[0].bytes) == ("succeeded", len(CONTENT))
     assert (seen[0].phase, seen[0].progress.step, seen[-1].state) == ("search", 3, "succeeded")
 
@@ -133,7 +149,7 @@ def test_wait_gives_up_in_time(client, tiny):
     began = time.monotonic()
     with pytest.raises(WaitTimeout, match="still queued"):
         client.wait(job.id, timeout_s=1.2)
-    assert 1.0 < time.monotonic() - began < 5
+    assert 1.0 < time.monotonic() - began < 30
 
 
 def test_wait_survives_a_killed_and_restarted_service(client, server, tiny):
@@ -149,7 +165,7 @@ def test_wait_survives_a_killed_and_restarted_service(client, server, tiny):
 
     thread = threading.Thread(target=restart)
     thread.start()
-    done = client.wait(job.id, timeout_s=60)
+    done = client.wait(job.id, timeout_s=120)
     thread.join()
     assert done.state == "succeeded"
 
@@ -188,6 +204,22 @@ def test_cancel_stop_and_their_conflicts(client, server, tiny):
     assert client.stop(running.id).state == "running"
 
 
+def test_a_sweep_is_cancelled_stopped_and_deleted(client, server, tiny):
+    for order in (client.cancel_sweep, client.stop_sweep):
+        sweep = client.submit_sweep(tiny.model, tiny.data, {"targets": [0.5, 0.75]})
+        lease = server.claim(sweep.points[0].job_id)
+        assert [point.state for point in order(sweep.id).points] == ["running", "cancelled"]
+        with pytest.raises(Conflict):
+            client.delete_sweep(sweep.id)
+        server.ledger.cancelled(lease)
+        with pytest.raises(Conflict):
+            order(sweep.id)
+        client.delete_sweep(sweep.id)
+        for gone in (client.sweep, client.delete_sweep, order):
+            with pytest.raises(NotFound):
+                gone(sweep.id)
+
+
 def test_list_by_label_through_pages(client, tiny, monkeypatch):
     ids = [client.submit(tiny.model, tiny.data, SPEC, labels={"run": "7"}).id for _ in range(3)]
     client.submit(tiny.model, tiny.data, SPEC)
@@ -197,9 +229,9 @@ def test_list_by_label_through_pages(client, tiny, monkeypatch):
         return get(path, answer, params=params | {"page_size": 2})
 
     monkeypatch.setattr(client._connection, "get", small_pages)
-    assert [job.id for job in client.jobs(label=("run", "7"))] == ids[::-1]
-    assert [job.id for job in client.jobs(label=("run", "7"), limit=2)] == ids[:0:-1]
-    assert all(job.state == "queued" for job in client.jobs(state="queued"))
+    assert [job.id for job in client.jobs(labels={"run": "7"})] == ids[::-1]
+    assert [job.id for job in client.jobs(labels={"run": "7"}, limit=2)] == ids[:0:-1]
+    assert all(job.state == "queued" for job in client.jobs(states=["queued"]))
 
 
 def test_download_from_the_real_service(client, server, tiny, tmp_path):

@@ -82,11 +82,17 @@ def test_a_sweep_is_sent_once_and_waited_for(client, server, tiny, monkeypatch):
         client.wait_sweep(sweep.id, timeout_s=0)
 
     lease = server.claim(jobs[0].id)
-    timer = threading.Timer(0.3, lambda: (server.finish(lease, b"content"), client_cancel(server, jobs[1].id)))
-    timer.start()
-    seen = []
-    done = client.wait_sweep(sweep.id, timeout_s=30, on_update=seen.append)
-    timer.join()
+    seen, told = [], threading.Event()
+
+    def work():
+        told.wait(60)
+        server.finish(lease, b"content")
+        client_cancel(server, jobs[1].id)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    done = client.wait_sweep(sweep.id, timeout_s=120, on_update=lambda update: seen.append(update) or told.set())
+    worker.join()
     assert [(point.state, point.pareto) for point in done.points] == [("succeeded", True), ("cancelled", False)]
     assert (seen[0].state, seen[-1]) == ("running", done)
     assert client.sweep(sweep.id) == done

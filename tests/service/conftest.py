@@ -14,7 +14,8 @@ import pytest
 import torch
 import uvicorn
 
-from api_schemas import ArtifactRef, Job, JobMessage, JobSpec, Result, UploadRequest
+from api_schemas import ArtifactRef, Job, JobMessage, JobSpec, Metric, Result, UploadRequest
+from api_schemas.jobs import TrialReport
 from service.app import create_app
 from service.backends import Backends
 from storage import Lease, Settings
@@ -53,7 +54,15 @@ class Service:
         assert lease is not None
         return lease
 
-    def finish(self, lease: Lease, *, name: str = "model.sterna", content: bytes = ARTIFACT) -> ArtifactRef:
+    def finish(
+        self,
+        lease: Lease,
+        *,
+        name: str = "model.sterna",
+        content: bytes = ARTIFACT,
+        metric: Metric | None = None,
+        trials: tuple[TrialReport, ...] = (),
+    ) -> ArtifactRef:
         """What a worker does at the end of a job."""
         media_type = "application/octet-stream"
         sha256 = self.blob(content)
@@ -63,7 +72,7 @@ class Service:
             sparsity=0.5,
             alpha=0.1,
             target_met=True,
-            metric=None,
+            metric=metric,
             bits_per_weight=1.6,
             entropy_bits_per_weight=1.5,
             model_bytes=100,
@@ -71,6 +80,7 @@ class Service:
             ratio=10,
             steps=4,
             seconds=1,
+            trials=trials,
             artifacts=(artifact,),
         )
         assert self.ledger.succeed(lease, result)

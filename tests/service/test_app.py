@@ -1,5 +1,12 @@
+import asyncio
 import subprocess
 import sys
+
+import pytest
+
+from service.app import create_app
+from sterna.errors import SettingUnusable
+from storage import Settings
 
 NO_TORCH = """
 import sys
@@ -54,6 +61,9 @@ def test_the_contract_is_published(service):
         "GET /v1/jobs/{job_id}/artifacts/{name}",
         "POST /v1/sweeps",
         "GET /v1/sweeps/{sweep_id}",
+        "POST /v1/sweeps/{sweep_id}/cancel",
+        "POST /v1/sweeps/{sweep_id}/stop",
+        "DELETE /v1/sweeps/{sweep_id}",
         "POST /v1/webhooks",
         "GET /v1/webhooks",
         "GET /v1/webhooks/{webhook_id}",
@@ -72,6 +82,26 @@ def test_the_contract_is_published(service):
     assert "$ref" not in str(content)
 
 
-def test_no_page_loads_scripts_from_elsewhere(service, refused):
-    for path in ("/docs", "/docs/oauth2-redirect", "/redoc"):
+def test_pages_that_load_scripts_from_elsewhere_are_not_served(service, refused):
+    for path in ("/docs/oauth2-redirect", "/redoc"):
         refused(service.http.get(path), 404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("database_url", "mysql://db/x"), ("storage_url", "foo://bucket/x"), ("data_dir", __file__)]
+)
+def test_an_application_that_another_server_starts_names_the_setting_too(tmp_path, setting, value):
+    app = create_app(Settings(**({"data_dir": tmp_path} | {setting: value})))
+
+    async def start():
+        async with app.router.lifespan_context(app):
+            pytest.fail("it started")
+
+    with pytest.raises(SettingUnusable, match=f"^STERNA_{setting.upper()}: "):
+        asyncio.run(start())
+
+
+def test_an_environment_that_cannot_be_used_makes_no_application(monkeypatch):
+    monkeypatch.setenv("STERNA_LEASE_S", "soon")
+    with pytest.raises(SettingUnusable, match=r"^STERNA_LEASE_S: "):
+        create_app()

@@ -11,7 +11,7 @@ from service import bodies
 def test_a_sender_that_falls_silent_is_not_waited_for(service, monkeypatch, kind):
     monkeypatch.setattr(bodies, "_SILENCE_S", 0.3)
     address = (service.http.base_url.host, service.http.base_url.port)
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=60) as connection:
         connection.sendall(
             f"POST /v1/jobs HTTP/1.1\r\nHost: {address[0]}\r\n"
             f"Content-Type: {kind}\r\nContent-Length: 10\r\n\r\n{{".encode()

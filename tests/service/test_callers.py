@@ -3,8 +3,10 @@ import time
 import pytest
 
 from api_schemas import JobSpec, UploadRequest
+from api_schemas.sweeps import SweepSpec
 
 NOBODY = f"job_{'0' * 32}"
+NOWHERE = f"swp_{'0' * 32}"
 CALLS = [
     ("GET", "/v1/jobs", "read"),
     ("GET", f"/v1/jobs/{NOBODY}", "read"),
@@ -18,7 +20,10 @@ CALLS = [
     ("POST", "/v1/jobs", "submit"),
     ("POST", "/v1/jobs/estimate", "submit"),
     ("POST", "/v1/sweeps", "submit"),
-    ("GET", "/v1/sweeps/x", "read"),
+    ("GET", f"/v1/sweeps/{NOWHERE}", "read"),
+    ("POST", f"/v1/sweeps/{NOWHERE}/cancel", "submit"),
+    ("POST", f"/v1/sweeps/{NOWHERE}/stop", "submit"),
+    ("DELETE", f"/v1/sweeps/{NOWHERE}", "submit"),
     ("GET", "/v1/workers", "admin"),
     ("GET", "/metrics", "admin"),
     ("GET", "/v1/webhooks", "admin"),
@@ -83,12 +88,14 @@ def test_another_tenants_things_are_not_there(keyed, refused):
     wanted = UploadRequest(filename="f", bytes=7, sha256=keyed.blob(b"content"))
     upload = keyed.ledger.create_upload(wanted, part_bytes=10, complete=True, tenant="a")
     job = keyed.ledger.submit(JobSpec(model=upload.id, target_sparsity=0.5), tenant="a")
+    sweep, _ = keyed.ledger.create_sweep(SweepSpec(model=upload.id, targets=(0.5,)), tenant="a")
     for method, path, _ in CALLS:
-        own = path.replace(NOBODY, job.id).replace("/x", f"/{upload.id}")
+        own = path.replace(NOBODY, job.id).replace(NOWHERE, sweep.id).replace("/x", f"/{upload.id}")
         if own != path and method != "HEAD" and "/webhooks/" not in path:
             refused(keyed.http.request(method, own, headers=headers("b")), 404, "NOT_FOUND")
     assert keyed.http.get("/v1/jobs", headers=headers("b")).json()["jobs"] == []
     assert keyed.http.get(f"/v1/jobs/{job.id}", headers=headers("a")).json()["state"] == "queued"
+    assert keyed.http.get(f"/v1/sweeps/{sweep.id}", headers=headers("a")).json()["points"][0]["state"] == "queued"
     # Knowing a digest is not having the file.
     foreign = keyed.http.post("/v1/uploads", json=wanted.model_dump(), headers=headers("b"))
     assert (foreign.status_code, foreign.json()["missing_parts"]) == (201, [0])
@@ -96,6 +103,7 @@ def test_another_tenants_things_are_not_there(keyed, refused):
     problem = refused(keyed.http.post("/v1/jobs", json=body, headers=headers("b")), 422, "INVALID_SPEC")
     assert problem["errors"][0]["pointer"] == "/model"
     keyed.ledger.request(job.id, "cancel", tenant="a")
+    keyed.ledger.request_sweep(sweep.id, "cancel", tenant="a")
 
 
 def test_a_revoked_key_opens_nothing_from_its_next_use_on(keyed, refused):
@@ -135,7 +143,7 @@ def test_the_first_key_closes_a_service_that_runs(serve):
         assert service.http.get("/v1/jobs").status_code == 200
         assert "ratelimit" not in service.http.get("/v1/jobs").headers
         made, _ = service.ledger.create_key(tenant="a", name="n", scope="read")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while service.http.get("/v1/jobs").status_code == 200 and time.monotonic() < deadline:
             time.sleep(0.1)
         assert service.http.get("/v1/jobs").status_code == 401

@@ -1,6 +1,11 @@
+import asyncio
 import threading
+import time
 
 import pytest
+
+from service import idempotency, jobs
+from storage.once import Repeatable, Turn
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +36,8 @@ def test_the_same_request_is_answered_as_it_was_the_first_time(service, submit, 
     for key in (request.node.name, f'"{request.node.name}"'):
         again = submit(key)
         assert (again.status_code, again.content) == (202, first.content)
-        assert again.headers["location"] == first.headers["location"]
+        for name in ("location", "retry-after"):
+            assert again.headers[name] == first.headers[name]
         assert again.headers["idempotency-replayed"] == "true"
     assert "idempotency-replayed" not in first.headers
     waited = submit(prefer="wait=5")
@@ -103,3 +109,38 @@ def test_what_is_no_key_is_refused(submit, refused, key):
 def test_two_keys_for_one_request_are_refused(service, ids, refused):
     headers = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
     refused(service.http.post("/v1/jobs", json=ids, headers=headers), 400, "MALFORMED_REQUEST")
+
+
+def test_a_request_that_takes_long_keeps_its_key_and_one_that_died_frees_it(
+    service, submit, request, monkeypatch, refused
+):
+    monkeypatch.setattr(idempotency, "HOLD_S", 2.0)
+    monkeypatch.setattr(idempotency, "RENEW_S", 0.1)
+    checked, slow, refusal = jobs.checked, threading.Event(), threading.Event()
+
+    async def slowly(*given):
+        slow.set()
+        while not refusal.is_set():
+            await asyncio.sleep(0.05)
+        return await checked(*given)
+
+    monkeypatch.setattr(jobs, "checked", slowly)
+    first = []
+    thread = threading.Thread(target=lambda: first.append(submit()))
+    thread.start()
+    assert slow.wait(60)
+    time.sleep(idempotency.HOLD_S + 1)
+    try:
+        refused(submit(), 409, "REQUEST_IN_PROGRESS")
+    finally:
+        refusal.set()
+        thread.join()
+    monkeypatch.setattr(jobs, "checked", checked)
+    assert submit().content == first[0].content
+    assert jobs_of(service, request) == 1
+
+    # As a service does that is killed: the key was taken, and nobody holds it any more.
+    dead = Repeatable("local", "POST /v1/jobs", "dead", "f")
+    service.ledger.take_turn(dead, hold_s=0.05)
+    time.sleep(0.1)
+    assert isinstance(service.ledger.take_turn(dead, hold_s=1), Turn)

