@@ -5,7 +5,7 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test serve check format bench bench-artifact bench-method bench-api bench-intake fuzz-api openapi lock clean
+.PHONY: demo test serve check format bench bench-artifact bench-method bench-api bench-intake fuzz-api screenshots secrets compose-test openapi lock clean
 
 demo: $(READY) ## train a real network, send it to a service, get it back ternary
 	$(BIN)/python -m examples.demo
@@ -44,6 +44,20 @@ bench-intake: $(READY) ## published networks, fetched, read, compressed; writes 
 
 fuzz-api: $(READY) ## schemathesis, all checks, thousands of cases against a service with keys
 	$(BIN)/python -m bench.api.fuzz --cases 60
+
+screenshots: $(READY) ## pictures and figures of the page, by a real browser; writes docs/images/ and docs/bench-page.md
+	$(BIN)/python -m bench.page
+
+secrets: ## passwords and keys of docker-compose.yml, once; needs a shell alone
+	sh docker/make-secrets.sh
+
+# A folder with torch's wheel, for machines that reach no index with its build for processors.
+TORCH_WHEELS ?=
+compose-test: $(READY) ## builds the images and runs docker-compose.yml, for real; as root, on Debian
+	$(BIN)/python -m bench.compose $(if $(TORCH_WHEELS),--torch-wheels $(TORCH_WHEELS))
+
+chaos: $(READY) ## a hundred jobs while everything is killed; writes docs/reliability.md
+	$(BIN)/python -m tests.chaos
 
 openapi: $(READY) ## docs/openapi.json from the code, after a change of the contract that is meant
 	$(BIN)/python -m service.openapi_file docs/openapi.json

@@ -9,6 +9,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import hypothesis
 import numpy as np
 import onnx
 import pytest
@@ -17,6 +18,18 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from examples.digits import write_example
+
+pytest_plugins = ["tests.servers.fixtures"]
+
+# The same examples each time, whatever ran before, and as long as they take on a busy machine.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers():
+    """What a test draws does not depend on the tests that ran before it."""
+    torch.manual_seed(0)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench.method.train import TASKS, load_samples, load_trained
-from sterna.artifact.codec import CHUNK_WEIGHTS, decode, encode_smallest
+from bench.method.train import budgeted_steps, load_samples, load_trained
+from sterna.artifact.codec import CHUNK_WEIGHTS, decode, encode_smallest, worthwhile_codecs
 from sterna.method import (
     Samples,
     Task,
@@ -62,7 +62,7 @@ def run(task: str, method: str, target: float | None, seed: int) -> Outcome:
     trained = copy.deepcopy(network)
     config = TernariseConfig(
         target_sparsity=0.5 if target is None else target,
-        steps=TASKS[task].budget_epochs * train.batches_per_epoch,
+        steps=budgeted_steps(task),
         **METHODS[method],
     )
     result = ternarise(trained, find_ternary_layers(trained), Task(train, classification(), seed=seed), config)
@@ -86,8 +86,9 @@ def install_packed(network: nn.Module, result: Ternarised) -> tuple[int, int, in
     """Pack every tensor as the artifact does, decode it and put it into the network; give weights, zeros and bytes."""
     parameters = dict(network.named_parameters())
     weights = zeros = payload = 0
+    codecs = worthwhile_codecs([codes.numel() for codes, _ in result.layers.values()])
     for name, (codes, scale) in result.layers.items():
-        packed = encode_smallest(codes.numpy().reshape(-1))
+        packed = encode_smallest(codes.numpy().reshape(-1), codecs=codecs)
         decoded = decode(packed, codes.numel(), CHUNK_WEIGHTS)
         weights += decoded.size
         zeros += int((decoded == 0).sum())

@@ -32,7 +32,8 @@ class Cost:
     """One process.
 
     Attributes:
-        seconds: of all steps, with landing, recovery and the renewal of statistics where there are any.
+        seconds: of the processor for all steps, with landing, recovery and the renewal of statistics where there are
+            any. There is one thread, so on a machine with nothing else to do it is the time that passes.
         peak_bytes: greatest resident memory.
     """
 
@@ -80,13 +81,13 @@ def measure(task: str, what: str, steps: int) -> Cost:
     torch.set_num_threads(1)
     network, (samples, _) = load_trained(task), load_samples(task)
     _plain(load_trained(task), samples, 3)  # What torch loads at the first step is no part of the time.
-    started = time.perf_counter()
+    started = time.process_time()
     if what == "plain":
         _plain(network, samples, steps)
     else:
         config = TernariseConfig(target_sparsity=0.9, steps=steps)
         ternarise(network, find_ternary_layers(network), Task(samples, classification()), config)
-    return Cost(time.perf_counter() - started, _peak_bytes())
+    return Cost(time.process_time() - started, _peak_bytes())
 
 
 def _plain(network: nn.Module, samples: Samples, steps: int) -> None:

@@ -150,8 +150,9 @@ def _cost_section(costs: Sequence[CostRatio]) -> str:
     lines = [
         "## Cost",
         "",
-        "`sca` and plain fine-tuning with Adam, in turn, each in a fresh process; landing, recovery and renewal of the "
-        "running statistics included. Memory is the peak of the process, torch and data included.",
+        "`sca` and plain fine-tuning with Adam for the budgeted steps, in turn, each in a fresh process; landing, "
+        "recovery and renewal of the running statistics included. Time is the processor's, of one thread: on an idle "
+        "machine, the time that passes. Memory is the peak of the process, torch and data included.",
         "",
         "| network | steps | plain, ms per step | `sca` | time | memory | more, MiB |",
         _rule(6),

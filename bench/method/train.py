@@ -58,6 +58,11 @@ def load_samples(name: str) -> tuple[Samples, Samples]:
     return Samples([inputs], target, batch_size=BATCH_SIZE), Samples([eval_inputs], eval_target, batch_size=1000)
 
 
+def budgeted_steps(name: str) -> int:
+    """Steps of every fine-tuning of a task that is compared."""
+    return TASKS[name].budget_epochs * load_samples(name)[0].batches_per_epoch
+
+
 def load_trained(name: str) -> nn.Module:
     """The network of a task, trained; from `bench/.data` where an earlier run has left it."""
     path = FOLDER / f"{name}.safetensors"
