@@ -5,7 +5,7 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test serve check format bench bench-artifact bench-method bench-api bench-intake fuzz-api screenshots secrets compose-test openapi lock clean
+.PHONY: demo test serve check format bench bench-artifact bench-method bench-api bench-intake bench-architectures fuzz-api screenshots secrets compose-test openapi lock clean
 
 demo: $(READY) ## train a real network, send it to a service, get it back ternary
 	$(BIN)/python -m examples.demo
@@ -41,6 +41,9 @@ bench-api: $(READY) ## requests and bytes a second of the service beside the pla
 
 bench-intake: $(READY) ## published networks, fetched, read, compressed; writes docs/bench-intake.md
 	$(BIN)/python -m bench.intake
+
+bench-architectures: $(READY) ## transformers' architectures in four ways, for two hours; writes docs/bench-architectures.md
+	$(BIN)/python -m bench.architectures --compress
 
 fuzz-api: $(READY) ## schemathesis, all checks, thousands of cases against a service with keys
 	$(BIN)/python -m bench.api.fuzz --cases 60

@@ -150,7 +150,7 @@ def _compressed(network: Published, path: Path, module: nn.Module) -> Compressed
         np.savez(data, **train, **{f"eval_{name}": array for name, array in held_out.items()})  # type: ignore[arg-type]
         result = compress(path, data if network.data else None, spec, Path(folder))
         artifact = Path(folder) / ARTIFACT_NAME
-        weights, zeros = _counted(artifact)
+        weights, zeros = counted(artifact)
         [found, *_], [wanted, *_] = _outputs(sterna.load(artifact), held_out), _outputs(module, held_out)
         assert result.metric is not None
         return Compressed(
@@ -165,7 +165,7 @@ def _compressed(network: Published, path: Path, module: nn.Module) -> Compressed
         )
 
 
-def _counted(path: Path) -> tuple[int, int]:
+def counted(path: Path) -> tuple[int, int]:
     """Ternary weights and zeros among them, by unpacking every code of the file."""
     with Artifact.open(path) as artifact:
         codes = [artifact.codes(layer.name) for layer in artifact.layers]
