@@ -26,6 +26,11 @@ hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=No
 hypothesis.settings.load_profile("repeatable")
 
 
+def pytest_collection_modifyitems(items):
+    """Tests of the page come last: Playwright leaves a loop running, in which no other test could start one."""
+    items.sort(key=lambda item: "web" in item.path.parts)
+
+
 @pytest.fixture(autouse=True)
 def _same_numbers():
     """What a test draws does not depend on the tests that ran before it."""

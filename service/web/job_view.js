@@ -1,6 +1,7 @@
 /** One job: how it stands, what can be done about it, its curves, its log, and what came out. */
 
-import { Problem, del, get, isAborted, post, request } from "./api.js";
+import { actionsOn } from "./actions.js";
+import { Problem, get, isAborted, request } from "./api.js";
 import { fill, h, setText } from "./dom.js";
 import { followEvents } from "./event_stream.js";
 import * as format from "./format.js";
@@ -18,15 +19,15 @@ const LOOK_EVERY_MS = 1500;
 export async function show(place, id, _query, signal) {
   const title = h("h1", { tabindex: "-1" }, `job ${id.slice(-8)}`);
   const chip = h("span", { "aria-live": "polite" });
-  const actions = h("div", { class: "actions" });
   const trouble = h("div", {});
+  const actions = actionsOn(`/v1/jobs/${id}`, { title, trouble, signal, gone });
   const facts = h("dl", { class: "facts" });
   const progress = h("div", { class: "progress" });
   const told = h("div", {});
   const result = h("div", {});
   const rest = h("div", {});
   fill(place, h("p", { class: "crumbs" }, h("a", { href: "#/jobs" }, "All jobs")),
-    h("div", { class: "heading" }, title, chip, actions), trouble, facts, progress, told, result, rest);
+    h("div", { class: "heading" }, title, chip, actions.element), trouble, facts, progress, told, result, rest);
 
   let job = null;
   let panels = null;
@@ -58,7 +59,7 @@ export async function show(place, id, _query, signal) {
   function gone(error) {
     if (isAborted(error) || signal.aborted) return;
     ended.abort();
-    fill(actions);
+    actions.show();
     const missing = error.status === 404;
     if (missing) error.hint = job ? "It was deleted meanwhile, by somebody else or after its time. What is shown below is the last that was known." : "It was deleted, is another tenant's, or the address is not whole.";
     showProblem(trouble, error, h("a", { class: "button", href: "#/jobs" }, "All jobs"));
@@ -129,32 +130,32 @@ export async function show(place, id, _query, signal) {
   }
 
   function drawActions() {
-    const held = actions.contains(document.activeElement);
-    fill(actions, ...(isFinal(job)
-      ? [job.state === "succeeded" ? null : action("Retry", () => act("retry")), action("Delete", remove)]
-      : [job.state === "running" ? action("Stop and keep the best", () => act("stop")) : null, action("Cancel", cancel)]));
-    if (held) title.focus();
+    actions.show(...(isFinal(job)
+      ? [job.state === "succeeded" ? null : actions.button("Retry", retry), actions.button("Delete", remove)]
+      : [job.state === "running" ? actions.button("Stop and keep the best", stop) : null, actions.button("Cancel", cancel)]));
   }
 
-  function action(label, run) {
-    return h("button", { type: "button", onclick: async ({ currentTarget }) => { currentTarget.disabled = true; await run(); currentTarget.disabled = false; } }, label);
+  async function stop() {
+    asked(await actions.ask("stop", "Asked to stop: it finishes with the best so far"), "It was asked to stop, and finishes with the best so far.");
   }
 
-  async function act(name) {
-    showProblem(trouble, null);
-    try {
-      const now = await post(`/v1/jobs/${id}/${name}`, undefined, { signal });
-      announce(name === "stop" ? "Asked to stop: it finishes with the best so far" : name === "cancel" ? "Asked to cancel" : "Queued again");
-      take(now);
-      if (name === "retry") {
-        following = null;
-        restart();
-      } else if (!isFinal(now)) fill(told, h("p", { class: "notice" }, name === "stop" ? "It was asked to stop, and finishes with the best so far." : "It was asked to cancel."));
-    } catch (error) {
-      if (isAborted(error)) return;
-      if (error.status === 404) return gone(error);
-      showProblem(trouble, error);
-    }
+  async function cancel() {
+    if (!(await confirmed("Throw this job away? What it has done so far is lost.", "Cancel the job"))) return;
+    asked(await actions.ask("cancel", "Asked to cancel"), "It was asked to cancel.");
+  }
+
+  function asked(now, what) {
+    if (!now) return;
+    take(now);
+    if (!isFinal(now)) fill(told, h("p", { class: "notice" }, what));
+  }
+
+  async function retry() {
+    const now = await actions.ask("retry", "Queued again");
+    if (!now) return;
+    take(now);
+    following = null;
+    restart();
   }
 
   /** After a retry: events begin anew with those that are known, so the panels do, too. */
@@ -164,19 +165,8 @@ export async function show(place, id, _query, signal) {
     look();
   }
 
-  async function cancel() {
-    if (await confirmed("Throw this job away? What it has done so far is lost.", "Cancel the job")) await act("cancel");
-  }
-
-  async function remove() {
-    if (!(await confirmed("Delete this job with its events, log and files?", "Delete the job"))) return;
-    try {
-      await del(`/v1/jobs/${id}`, { signal });
-      announce("The job is deleted");
-      location.hash = "#/jobs";
-    } catch (error) {
-      if (!isAborted(error)) showProblem(trouble, error);
-    }
+  function remove() {
+    return actions.remove("Delete this job with its events, log and files?", "Delete the job", "The job is deleted");
   }
 
   function warnings() {

@@ -1,9 +1,10 @@
 /** A sweep: what each target costs, as a curve and as a table; both lead to the jobs. */
 
-import { del, get, isAborted, post } from "./api.js";
+import { actionsOn } from "./actions.js";
+import { get, isAborted } from "./api.js";
 import { fill, h, setText } from "./dom.js";
 import * as format from "./format.js";
-import { announce, showProblem } from "./notices.js";
+import { showProblem } from "./notices.js";
 import { confirmed, stateChip, timeAgo } from "./parts.js";
 import { draw, plotPlace } from "./plots.js";
 import { poll } from "./polling.js";
@@ -15,14 +16,14 @@ const LOOK_EVERY_MS = 2000;
 export async function show(place, id, _query, signal) {
   const title = h("h1", { tabindex: "-1" }, "Sweep");
   const chip = h("span", { "aria-live": "polite" });
-  const actions = h("div", { class: "actions" });
   const lead = h("p", { class: "muted", role: "status" });
   const plot = plotPlace("The curve of accuracy against size", "plot pareto");
   const curve = h("figure", { class: "sheet", hidden: true }, h("figcaption", {}, "What each target costs"), plot);
   const table = h("div", {});
   const trouble = h("div", {});
+  const actions = actionsOn(`/v1/sweeps/${id}`, { title, trouble, signal, gone });
   fill(place, h("p", { class: "crumbs" }, h("a", { href: "#/jobs" }, "All jobs")),
-    h("div", { class: "heading" }, title, chip, actions), lead, trouble, curve, table);
+    h("div", { class: "heading" }, title, chip, actions.element), lead, trouble, curve, table);
   let drawn = "";
   let state = null;
   try {
@@ -39,7 +40,7 @@ export async function show(place, id, _query, signal) {
 
   function gone(error) {
     if (isAborted(error) || signal.aborted) return;
-    fill(actions);
+    actions.show();
     if (error.status === 404) error.hint = state ? "It was deleted meanwhile. What is shown below is the last that was known." : "It was deleted, it is another tenant's, or the address is not whole.";
     showProblem(trouble, error, h("a", { class: "button", href: "#/jobs" }, "All jobs"));
   }
@@ -68,42 +69,26 @@ export async function show(place, id, _query, signal) {
   }
 
   function drawActions() {
-    const held = actions.contains(document.activeElement);
-    fill(actions, ...(state === "finished"
-      ? [action("Delete", remove)]
-      : [action("Stop and keep the best", () => act("stop")), action("Cancel", cancel)]));
-    if (held) title.focus();
+    actions.show(...(state === "finished"
+      ? [actions.button("Delete", remove)]
+      : [actions.button("Stop and keep the best", stop), actions.button("Cancel", cancel)]));
   }
 
-  function action(label, run) {
-    return h("button", { type: "button", onclick: async ({ currentTarget }) => { currentTarget.disabled = true; await run(); currentTarget.disabled = false; } }, label);
-  }
-
-  async function act(verb) {
-    showProblem(trouble, null);
-    try {
-      take(await post(`/v1/sweeps/${id}/${verb}`, undefined, { signal }));
-      announce(verb === "stop" ? "Asked to stop: jobs that run finish with their best so far, those that wait are cancelled" : "Asked to cancel");
-    } catch (error) {
-      if (isAborted(error)) return;
-      if (error.status === 404) return gone(error);
-      showProblem(trouble, error);
-    }
+  async function stop() {
+    taken(await actions.ask("stop", "Asked to stop: jobs that run finish with their best so far, those that wait are cancelled"));
   }
 
   async function cancel() {
-    if (await confirmed("Throw all jobs of this sweep away that have not ended? What they have done so far is lost.", "Cancel the sweep")) await act("cancel");
+    if (!(await confirmed("Throw all jobs of this sweep away that have not ended? What they have done so far is lost.", "Cancel the sweep"))) return;
+    taken(await actions.ask("cancel", "Asked to cancel"));
   }
 
-  async function remove() {
-    if (!(await confirmed("Delete this sweep with all its jobs, their events, logs and files?", "Delete the sweep"))) return;
-    try {
-      await del(`/v1/sweeps/${id}`, { signal });
-      announce("The sweep is deleted");
-      location.hash = "#/jobs";
-    } catch (error) {
-      if (!isAborted(error)) showProblem(trouble, error);
-    }
+  function taken(sweep) {
+    if (sweep) take(sweep);
+  }
+
+  function remove() {
+    return actions.remove("Delete this sweep with all its jobs, their events, logs and files?", "Delete the sweep", "The sweep is deleted");
   }
 }
 
