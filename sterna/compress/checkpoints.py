@@ -184,7 +184,7 @@ class Keeper:
     ) -> None:
         self._wishes, self._course, self._tell, self._resumed = wishes, course, tell, resumed
         self._due = time.monotonic() + WAIT_SHARE * wishes.every_s
-        self._troubled = False
+        self._told: set[str] = set()
 
     def __call__(self, state: Callable[[], RunState]) -> None:
         """Write the state if it is time, or if somebody wants it now."""
@@ -193,28 +193,42 @@ class Keeper:
             self._resumed = None
         began = time.monotonic()
         if self._wishes.wanted() or began >= self._due:
-            self._write(state())
+            written = self._write(state())
             took_s = time.monotonic() - began
             self._due = began + max(WAIT_SHARE * self._wishes.every_s, took_s / MOST_SHARE)
+            if written and self._wishes.every_s and took_s > MOST_SHARE * self._wishes.every_s:
+                self._tell_once("CHECKPOINTS_LATE", _late(took_s, self._wishes.every_s))
 
-    def _write(self, state: RunState) -> None:
+    def _write(self, state: RunState) -> bool:
+        """Write a state; whether it could be kept."""
         most, needed = self._wishes.most_bytes, state_bytes(state)
         if most is not None and needed > most:
             self._complain(f"one would have {needed} bytes, at most {most} are allowed")
-            return
+            return False
         try:
             size_bytes, sha256 = write_checkpoint(self._wishes.path, state, asdict(self._course()))
         except OSError as error:
             # A full disk is no reason to end a training that needs no more of it.
             self._complain(f"the file could not be written: {error.strerror}")
-            return
+            return False
         self._wishes.on_written(Written(size_bytes, sha256, state.step))
+        return True
 
     def _complain(self, why: str) -> None:
-        if not self._troubled:
-            self._troubled = True
-            text = f"no checkpoint is kept, so that the job begins anew if its worker is lost: {why}"
-            self._tell(Message(code="NO_CHECKPOINT", text=text))
+        text = f"no checkpoint is kept, so that the job begins anew if its worker is lost: {why}"
+        self._tell_once("NO_CHECKPOINT", text)
+
+    def _tell_once(self, code: str, text: str) -> None:
+        if code not in self._told:
+            self._told.add(code)
+            self._tell(Message(code=code, text=text))
+
+
+def _late(took_s: float, every_s: float) -> str:
+    return (
+        f"a checkpoint takes {took_s:.1f} s to write, so one is written every {took_s / MOST_SHARE:.0f} s and not every"
+        f" {every_s:g}: as much may have to be repeated if the worker is lost"
+    )
 
 
 def _told(resumed: Resumption, here: Machine) -> Message:

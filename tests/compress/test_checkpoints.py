@@ -232,3 +232,11 @@ def test_what_cannot_be_kept_is_told_once_and_the_work_goes_on(desk, wishes, wor
     desk.compress(Checkpointing(folder / "checkpoint", every_s=0.0, **wishes))
     (text,) = desk.told("NO_CHECKPOINT")
     assert words in text
+
+
+def test_an_interval_that_cannot_be_held_is_told_once(desk):
+    desk.compress(Checkpointing(desk.checkpoint, every_s=1e-6))
+    (text,) = desk.told("CHECKPOINTS_LATE")
+    assert "not every 1e-06" in text
+    desk.compress(Checkpointing(desk.checkpoint, every_s=1e9))
+    assert desk.told("CHECKPOINTS_LATE") == []
