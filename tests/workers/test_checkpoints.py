@@ -5,12 +5,15 @@ import os
 import subprocess
 import sys
 import threading
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from api_schemas import JobMessage
+from api_schemas import CompressSpec, JobMessage
+from sterna.compress import ARTIFACT_NAME, compress
+from sterna.digest import file_digest
 from storage import BlobStore
 from workers.checkpoints import CheckpointRules
 from workers.supervisor import Supervisor
@@ -27,6 +30,20 @@ def submit(desk, mlp):
         return desk.submit(**({"model": model, "data": data, "target_sparsity": 0.7, "budget": {"epochs": 60}} | spec))
 
     return submit
+
+
+@pytest.fixture(scope="module")
+def undisturbed(mlp, tmp_path_factory):
+    """The digest of the artifact that a job gives when nothing happens to it, by the epochs of its budget."""
+
+    @cache
+    def digest(epochs):
+        spec = CompressSpec(target_sparsity=0.7, budget={"epochs": epochs})
+        folder = tmp_path_factory.mktemp("undisturbed")
+        compress(mlp.model, mlp.data, spec, folder)
+        return file_digest(folder / ARTIFACT_NAME)
+
+    return digest
 
 
 def run(desk, message, rules=CheckpointRules(), **more):  # noqa: B008  it is frozen
@@ -78,15 +95,14 @@ def steps_of_attempts(desk, message):
     return attempts
 
 
-def test_killed_in_the_search_and_again_in_the_recovery_gives_the_same_file(desk, submit, eventually):
-    undisturbed = run(desk, submit()).result
+def test_killed_in_the_search_and_again_in_the_recovery_gives_the_same_file(desk, submit, undisturbed, eventually):
     message = submit()
     message = kill_after(desk, message, 300, eventually)
     message = kill_after(desk, message, 1122, eventually)  # of 1320 steps: after the landing
     job = run(desk, message, OFTEN)
 
     assert job.attempt == 3
-    assert job.result.artifacts[0].sha256 == undisturbed.artifacts[0].sha256
+    assert job.result.artifacts[0].sha256 == undisturbed(60)
     resumed = [int(text.split()[4].rstrip(",")) for text in told(desk, message, "RESUMED")]
     assert resumed[0] >= 300
     assert resumed[1] >= 1122
@@ -100,8 +116,7 @@ def test_killed_in_the_search_and_again_in_the_recovery_gives_the_same_file(desk
 
 
 @pytest.mark.parametrize("harm", ["gone", "damaged", "another's"])
-def test_without_its_checkpoint_a_job_begins_anew_and_says_so(desk, submit, eventually, harm):
-    undisturbed = run(desk, submit(budget={"epochs": 30})).result
+def test_without_its_checkpoint_a_job_begins_anew_and_says_so(desk, submit, undisturbed, eventually, harm):
     message = kill_after(desk, submit(budget={"epochs": 30}), 100, eventually)
     lease = desk.claim(message)
     name = desk.ledger.checkpoint(lease)
@@ -118,13 +133,12 @@ def test_without_its_checkpoint_a_job_begins_anew_and_says_so(desk, submit, even
     message = JobMessage(job_id=message.job_id, attempt=3)
     job = run(desk, message, OFTEN)
 
-    assert job.result.artifacts[0].sha256 == undisturbed.artifacts[0].sha256
+    assert job.result.artifacts[0].sha256 == undisturbed(30)
     assert len(told(desk, message, "CHECKPOINT_LOST")) == 1
     assert told(desk, message, "RESUMED") == []
 
 
-def test_a_shutdown_asks_for_a_checkpoint_and_loses_nothing(desk, submit, in_thread, eventually, walls):
-    undisturbed = run(desk, submit()).result
+def test_a_shutdown_asks_for_a_checkpoint_and_loses_nothing(desk, submit, undisturbed, in_thread, eventually, walls):
     message = submit()
     rules = CheckpointRules(every_s=1000.0, grace_s=60.0)
     supervisor = Supervisor(desk.ledger, desk.blobs, desk.work_root, 30.0, confinement=walls, checkpoints=rules)
@@ -135,7 +149,7 @@ def test_a_shutdown_asks_for_a_checkpoint_and_loses_nothing(desk, submit, in_thr
     assert running.join() == "released"
     message = JobMessage(job_id=message.job_id, attempt=2)
     job = run(desk, message, rules, confinement=walls)
-    assert job.result.artifacts[0].sha256 == undisturbed.artifacts[0].sha256
+    assert job.result.artifacts[0].sha256 == undisturbed(60)
     (text,) = told(desk, message, "RESUMED")
     assert int(text.split()[4].rstrip(",")) >= told_before
 
