@@ -31,7 +31,16 @@ _SQLITE_HINT: Final = (
 _DATABASES: Final = ("sqlite", "postgresql+psycopg")
 _BROKERS: Final = ("redis", "rediss", "sentinel", "amqp", "amqps", "memory")
 # What S3 answers where trying again is of no use; obstore has one class for all that happens to a list.
-_REFUSALS: Final = ("NoSuchBucket", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch")
+_REFUSALS: Final = {
+    "NoSuchBucket": ("there is no such bucket", "make it, or mend its name in the address"),
+    "InvalidAccessKeyId": ("the store does not know the access key", "mend AWS_ACCESS_KEY_ID"),
+    "SignatureDoesNotMatch": ("the secret key is not that of the access key", "mend AWS_SECRET_ACCESS_KEY"),
+    "AccessDenied": (
+        "the bucket may not be used with these credentials",
+        "let them list, read, write and delete there, or mend AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ),
+}
+"""What an S3 store answers where asking again would not help, with what was found and what to do."""
 _log = logging.getLogger(__name__)
 
 
@@ -93,7 +102,7 @@ def open_blobs(settings: Settings) -> BlobStore:
     except OSError as error:
         raise _no_storage(error) from error
     except BlobStoreError as error:
-        if any(code in str(error) for code in _REFUSALS):
+        if _refusal(error):
             raise _no_storage(error) from error
         raise BackendUnreachable(
             f"STERNA_STORAGE_URL: the storage does not answer ({type(error).__name__})",
@@ -141,11 +150,16 @@ def _driver(url: str) -> str:
     return driver
 
 
+def _refusal(error: Exception) -> tuple[str, str] | None:
+    return next((said for code, said in _REFUSALS.items() if code in str(error)), None)
+
+
 def _no_storage(error: Exception) -> SettingUnusable:
-    return SettingUnusable(
-        f"STERNA_STORAGE_URL: the folder or bucket is not there or may not be used ({type(error).__name__})",
-        hint="make it, or give this process the rights: credentials of a bucket come from AWS_… variables",
+    found, hint = _refusal(error) or (
+        "the folder is not there or may not be used",
+        "make it, or give this process the right to write there",
     )
+    return SettingUnusable(f"STERNA_STORAGE_URL: {found} ({type(error).__name__})", hint=hint)
 
 
 def _first_line(error: BaseException | None) -> str:

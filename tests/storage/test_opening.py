@@ -92,14 +92,15 @@ def test_a_bucket_that_is_not_there(tmp_path, s3_url):
     open_blobs(settings(tmp_path, storage_url=s3_url))
     with pytest.raises(SetupError) as refused:
         open_blobs(settings(tmp_path, storage_url="s3://missing/x"))
-    assert_says(refused, SettingUnusable, "STERNA_STORAGE_URL", "bucket is not there")
+    assert_says(refused, SettingUnusable, "STERNA_STORAGE_URL", "no such bucket")
 
 
-def test_a_wrong_key_of_a_bucket(tmp_path, s3_url, monkeypatch):
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", PASSWORD)
+@pytest.mark.parametrize("variable", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_a_wrong_key_of_a_bucket(tmp_path, s3_url, monkeypatch, variable):
+    monkeypatch.setenv(variable, PASSWORD)
     with pytest.raises(SetupError) as refused:
         open_blobs(settings(tmp_path, storage_url=s3_url))
-    assert_says(refused, SettingUnusable, "STERNA_STORAGE_URL", "AWS_")
+    assert_says(refused, SettingUnusable, "STERNA_STORAGE_URL", f"mend {variable}")
 
 
 def test_a_storage_that_does_not_answer(tmp_path, s3_url, monkeypatch):
