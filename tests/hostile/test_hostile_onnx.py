@@ -5,10 +5,12 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from sterna.errors import InputError, ModelCorrupt, ModelTooLarge, ModelUnsafe, OperatorUnsupported
 from sterna.intake import preflight, read_model
+from sterna.module import build_module
 
 FLOAT = TensorProto.FLOAT
 LIMIT_S = 60  # generous: machines of tests are shared; what explodes takes hours
@@ -143,6 +145,46 @@ def test_work_on_constants_is_bounded(refused):
     nodes = [helper.make_node("Add", [f"v{at}", "v0"], [f"v{at + 1}"]) for at in range(5000)]
     nodes += [helper.make_node("Reshape", ["x", "v5000"], ["y"])]
     refused(network(nodes, {"v0": np.ones(4096, np.int64)}), ModelTooLarge, "elements of shapes")
+
+
+GREAT = {
+    "OneHot of a great depth": ("OneHot", {"d": np.int64(2**40), "v": np.float32([0, 1])}, {}),
+    "OneHot of many and a depth that is allowed": ("OneHot", {"d": np.int64(2**29), "v": np.float32([0, 1])}, {}),
+    "OneHot of the greatest depth": ("OneHot", {"d": np.int64(2**63 - 1), "v": np.float32([0, 1])}, {}),
+    "AffineGrid": ("AffineGrid", {"s": np.int64([1, 1, 2**20, 2**20])}, {}),
+    "LRN over many channels": ("LRN", {}, {"size": 2**40 + 1}),
+    "Tile of sizes": ("Tile", {"t": np.int64([2**30, 2**30])}, {}),
+}
+
+
+@pytest.mark.parametrize("case", GREAT)
+def test_what_is_made_out_of_numbers_is_bounded_when_it_runs(tmp_path, case):
+    operator, tensors, attributes = GREAT[case]
+    shape = {"AffineGrid": (1, 2, 3), "LRN": (1, 2, 2, 2)}.get(operator, (5, 3))
+    model = network([helper.make_node(operator, ["x", *tensors], ["y"], **attributes)], tensors)
+    del model.graph.input[0].type.tensor_type.shape.dim[:]
+    for size in shape:
+        model.graph.input[0].type.tensor_type.shape.dim.add(dim_value=size)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    module = build_module(read_model(path))
+    with pytest.raises(ModelTooLarge, match="would make"):
+        module(torch.ones(shape))
+
+
+@pytest.mark.parametrize(
+    ("operator", "tensors", "why"),
+    [
+        ("OneHot", {"d": np.int64(-1), "v": np.float32([0, 1])}, "-1 places"),
+        ("OneHot", {"d": np.float32("inf"), "v": np.float32([0, 1])}, "inf places"),
+        ("GatherND", {"i": np.zeros((1, 100_000), np.int64)}, "100000 axes"),
+        ("Einsum", {"w": np.zeros((2, 2), np.float32)}, "1 terms"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(refused, operator, tensors, why):
+    attributes = {"equation": "...ij"} if operator == "Einsum" else {}
+    nodes = [helper.make_node(operator, ["x", *tensors], ["y"], **attributes)]
+    refused(network(nodes, tensors), ModelCorrupt, why)
 
 
 def test_sizes_that_overflow_are_refused(refused):

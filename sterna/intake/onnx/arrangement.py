@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from math import prod
 from typing import Any, Final
@@ -59,7 +60,8 @@ def _constant_of_shape(call: Call) -> Value:
         count = sizes[0] if sizes and isinstance(sizes[0], int) else 1
         return Items(filled.elements * count, filled.dtype, scalar=not sizes)
     scalar = Items(filled.elements, filled.dtype, scalar=True)
-    return _expanded(call, scalar, sizes)
+    made = _expanded(call, scalar, sizes)
+    return replace(made, full=sizes[0]) if len(sizes) == 1 and filled.elements[0] else made
 
 
 def _range(call: Call) -> Value:
@@ -85,17 +87,18 @@ def _reshape(call: Call) -> Value:
     items, known = call.graph.items(value), known_array(value)
     if items is not None and len(sizes) <= 1:
         return Items(items.elements, items.dtype, scalar=not sizes)
-    if known is not None and 0 not in sizes:
-        return _reshaped_array(call, known, value.dtype, sizes)
+    whole = [size for size in sizes if isinstance(size, int)]
+    if known is not None and 0 not in sizes and len(whole) == len(sizes):
+        return _reshaped_array(call, known, value.dtype, whole)
     if not zeros_are_sizes:
         sizes = tuple(call.graph.size(value, at) if size == 0 else size for at, size in enumerate(sizes))
     shape = _reshaped(value.shape, sizes)
     return call.graph.emit("aten.reshape.default", value.dtype, shape, self=call.graph.tensor(value), shape=sizes)
 
 
-def _reshaped_array(call: Call, array: NDArray[Any], dtype: str, sizes: tuple[Size, ...]) -> Value:
+def _reshaped_array(call: Call, array: NDArray[Any], dtype: str, sizes: list[int]) -> Value:
     try:
-        return as_value(array.reshape([size for size in sizes if isinstance(size, int)]), dtype)
+        return as_value(array.reshape(sizes), dtype)
     except ValueError:
         raise ModelCorrupt(f"{call.operator} has a shape that its elements do not fill", hint=HINT) from None
 
@@ -226,7 +229,7 @@ def _expand(call: Call) -> Value:
     return _expanded(call, call.input(0), sizes)
 
 
-def _expanded(call: Call, value: Value, sizes: tuple[Size, ...]) -> Value:
+def _expanded(call: Call, value: Value, sizes: tuple[Size, ...]) -> Computed:
     """Both shapes are broadcast: where the wanted size is 1, or the value is wider already, its own size stays."""
     before = (1,) * max(0, len(sizes) - call.rank(value)) + (value.shape or ())
     sizes = (1,) * (len(before) - len(sizes)) + sizes
@@ -254,18 +257,19 @@ def _pad(call: Call) -> Value:
     """ONNX gives all beginnings and then all ends, torch pairs from the last axis on."""
     value, mode = call.input(0), call.attributes.text("mode", "constant")
     filled: float = 0.0
+    pads: tuple[Size, ...]
     if call.opset < 11:
         pads, filled = call.attributes.integers("pads") or (), call.attributes.number("value", 0.0)
         axes = None
     else:
-        pads, axes = call.integers(1) or (), call.integers(3)
+        pads, axes = call.sizes(1) or (), call.integers(3)
         filled = (call.numbers(2) or (0.0,))[0]
     modes = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
     if mode not in modes:
         raise call.refuse(f"its mode is {mode!r}")
     rank = call.rank(value)
     axes = tuple(range(len(pads) // 2)) if axes is None else tuple(call.axis(axis, rank) for axis in axes)
-    pairs = [(0, 0)] * rank
+    pairs: list[tuple[Size, Size]] = [(0, 0)] * rank
     for at, axis in enumerate(axes):
         if axis >= rank or len(pads) != 2 * len(axes):
             raise ModelCorrupt("Pad has pads for other axes than there are", hint=HINT)
@@ -274,7 +278,7 @@ def _pad(call: Call) -> Value:
 
 
 def padded(
-    call: Call, value: Value, pairs: list[tuple[int, int]], mode: str = "constant", filled: float = 0.0
+    call: Call, value: Value, pairs: Sequence[tuple[Size, Size]], mode: str = "constant", filled: float = 0.0
 ) -> Value:
     """The value with that many elements more before and after each axis."""
     first = next((axis for axis, pair in enumerate(pairs) if pair != (0, 0)), None)
@@ -283,49 +287,18 @@ def padded(
     pad = tuple(size for pair in reversed(pairs[first:]) for size in pair)
     shape = value.shape
     if shape is not None:
-        shape = tuple(None if size is None else size + sum(pair) for size, pair in zip(shape, pairs, strict=True))
+        shape = tuple(_padded_size(size, pair) for size, pair in zip(shape, pairs, strict=True))
     arguments: dict[str, Argument] = {"pad": pad, "mode": mode}
     if mode == "constant":
         arguments["value"] = filled
     return call.graph.emit("aten.pad.default", value.dtype, shape, self=call.graph.tensor(value), **arguments)
 
 
-def _depth_to_space(call: Call) -> Value:
-    """DCR: b·b blocks of channels lie one after another; CRD: those of one channel do, which is torch's order."""
-    value, block = call.input(0), call.attributes.integer("blocksize", 0)
-    if call.rank(value) != 4 or block < 1:
-        raise call.refuse("it is not given an image")
-    size = partial(call.graph.size, value)
-    channels = call.graph.calculate("floordiv", size(1), block * block)
-    mode = call.attributes.text("mode", "DCR")
-    blocks = (block, block, channels) if mode == "DCR" else (channels, block, block)
-    order = (0, 3, 4, 1, 5, 2) if mode == "DCR" else (0, 1, 4, 2, 5, 3)
-    return _regrouped(call, (size(0), *blocks, size(2), size(3)), order)
-
-
-def _space_to_depth(call: Call) -> Value:
-    value, block = call.input(0), call.attributes.integer("blocksize", 0)
-    if call.rank(value) != 4 or block < 1:
-        raise call.refuse("it is not given an image")
-    size = partial(call.graph.size, value)
-    rows, columns = (call.graph.calculate("floordiv", size(axis), block) for axis in (2, 3))
-    return _regrouped(call, (size(0), size(1), rows, block, columns, block), (0, 3, 5, 1, 2, 4))
-
-
-def _regrouped(call: Call, parts: tuple[Size, ...], order: tuple[int, ...]) -> Value:
-    """Six axes in another order, and then four: those in the middle of the order go together in pairs."""
-    value, join = call.input(0), partial(call.graph.calculate, "mul")
-    tensor = call.graph.tensor(value)
-    split = call.graph.emit("aten.reshape.default", value.dtype, None, self=tensor, shape=parts)
-    moved = call.graph.emit("aten.permute.default", value.dtype, None, self=split.ref, dims=order)
-    after = [parts[axis] for axis in order]
-    pairs = (
-        (after[0], after[1], join(after[2], after[3]), join(after[4], after[5]))
-        if call.operator == "DepthToSpace"
-        else (after[0], join(join(after[1], after[2]), after[3]), after[4], after[5])
-    )
-    shape = tuple(size if isinstance(size, int) else None for size in pairs)
-    return call.graph.emit("aten.reshape.default", value.dtype, shape, self=moved.ref, shape=pairs)
+def _padded_size(size: int | None, pair: tuple[Size, Size]) -> int | None:
+    before, after = pair
+    if size is None or not isinstance(before, int) or not isinstance(after, int):
+        return None
+    return size + before + after
 
 
 def _trilu(call: Call) -> Value:
@@ -334,31 +307,17 @@ def _trilu(call: Call) -> Value:
     return call.like(operator, value, self=call.graph.tensor(value), diagonal=diagonal)
 
 
-def _fold_floor(call: Call) -> Value:
-    """Floor and Ceil of a size are that size; exporters round the sizes of an upsampling so."""
-    items = call.graph.items(call.input(0))
-    if items is not None and not items.is_known:
-        return items
-    operator = "aten.floor.default" if call.operator == "Floor" else "aten.ceil.default"
-    value = call.input(0)
-    return call.like(operator, value, self=call.graph.tensor(value))
-
-
 ARRANGEMENT: Final[Mapping[str, Converter]] = {
-    "Ceil": _fold_floor,
     "Concat": _concat,
     "Constant": _constant,
     "ConstantOfShape": _constant_of_shape,
-    "DepthToSpace": _depth_to_space,
     "Expand": _expand,
     "Flatten": _flatten,
-    "Floor": _fold_floor,
     "Pad": _pad,
     "Range": _range,
     "Reshape": _reshape,
     "Shape": _shape,
     "Size": _size,
-    "SpaceToDepth": _space_to_depth,
     "Squeeze": _squeeze,
     "Tile": _tile,
     "Transpose": _transpose,

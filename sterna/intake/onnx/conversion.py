@@ -6,19 +6,32 @@ statistics are buffers, everything else stays as it is.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from math import prod
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.errors import ModelCorrupt, ModelTooLarge, OperatorUnsupported
-from sterna.graph import DTYPES, FLOATING, OPERATORS, Argument, Node, TensorInfo, TensorKind, TensorRef, ValueRef
+from sterna.errors import ModelCorrupt, ModelTooLarge
+from sterna.graph import (
+    DTYPES,
+    FLOATING,
+    OPERATORS,
+    Argument,
+    Dtype,
+    Node,
+    TensorInfo,
+    TensorKind,
+    TensorRef,
+    ValueRef,
+)
 from sterna.graph.check import MAX_DIMENSIONS, MAX_INTEGER, MAX_LIST, MAX_NODES, quoted
 from sterna.intake.onnx.names import TensorNames, ValueNames
 from sterna.intake.onnx.tensors import StoredTensor
-from sterna.intake.onnx.values import Computed, Items, Shape, Size, Stored, Value
+from sterna.intake.onnx.values import Computed, Element, Grid, Items, Shape, Size, Stored, Value
 from sterna.intake.onnx.wire import HINT
 
 MAX_KNOWN_FLOATS: Final = 8
@@ -63,7 +76,10 @@ class Conversion:
     _work: int = 0
     _bound: dict[int, str] = field(default_factory=dict)
     _known: dict[tuple[object, ...], str] = field(default_factory=dict)
+    _made: dict[tuple[object, ...], ValueRef] = field(default_factory=dict)
     _sizes: dict[tuple[str, int], Size] = field(default_factory=dict)
+    _fractions: set[str] = field(default_factory=set)
+    _naturals: set[str] = field(default_factory=set)
     _value_names: ValueNames = field(default_factory=ValueNames)
     _tensor_names: TensorNames = field(default_factory=TensorNames)
 
@@ -107,6 +123,8 @@ class Conversion:
         ordered = {name: arguments[name] for name in known if name in arguments}
         assert len(ordered) == len(arguments), f"{operator} has no {arguments.keys() - ordered.keys()}"
         self.nodes.append(Node(operator, ordered, names, unpacked))
+        if operator.startswith("float."):
+            self._fractions.update(names)
         return tuple(
             Computed(ValueRef(name), dtype, shape) for name, (dtype, shape) in zip(names, results, strict=True)
         )
@@ -122,7 +140,10 @@ class Conversion:
         if isinstance(value, Computed):
             return value.ref
         if isinstance(value, Items):
-            return TensorRef(self._bind_known(value))
+            return TensorRef(self._bind_known(value)) if value.is_known else self._bind_sizes(value)
+        if isinstance(value, Grid):
+            flat = self._bind_sizes(Items(value.elements, value.dtype, scalar=False))
+            return self.emit("aten.reshape.default", value.dtype, value.shape, self=flat, shape=value.shape).ref
         key = id(value.tensor)
         if own or key not in self._bound:
             name = self._bind(value.tensor, kind)
@@ -150,7 +171,7 @@ class Conversion:
         """The elements of a value, None where they are not known or too many."""
         if value is None or isinstance(value, Items):
             return value
-        if isinstance(value, Computed) or len(value.shape) > 1 or value.dtype == "bfloat16":
+        if isinstance(value, Computed | Grid) or len(value.shape) > 1 or value.dtype == "bfloat16":
             return None
         most = MAX_KNOWN_FLOATS if value.dtype in FLOATING else MAX_LIST
         if prod(value.shape) > most:
@@ -168,11 +189,25 @@ class Conversion:
         assert isinstance(value, Computed)
         key = (value.ref.name, axis)
         if key not in self._sizes:
-            self._sizes[key] = self.emit("aten.sym_size.int", "int64", (), self=value.ref, dim=axis).ref
+            size = self.emit("aten.sym_size.int", "int64", (), self=value.ref, dim=axis).ref
+            self._naturals.add(size.name)
+            self._sizes[key] = size
         return self._sizes[key]
 
+    def is_fraction(self, element: Element) -> bool:
+        """Whether an element may be other than whole: a float, or one that is computed from sizes."""
+        if isinstance(element, ValueRef):
+            return element.name in self._fractions
+        return isinstance(element, float) and not element.is_integer()
+
+    def is_natural(self, element: Element) -> bool:
+        """Whether an element is a whole number that is known not to be negative."""
+        if isinstance(element, ValueRef):
+            return element.name in self._naturals
+        return isinstance(element, int) and element >= 0
+
     def calculate(self, operator: str, a: Size, b: Size) -> Size:
-        """`add`, `sub`, `mul` or `floordiv` of two sizes."""
+        """`add`, `sub`, `mul`, `floordiv`, `mod`, `max` or `min` of two sizes."""
         if isinstance(a, int) and isinstance(b, int):
             return _calculate(operator, a, b)
         if b == 1 and operator in {"mul", "floordiv"}:
@@ -181,7 +216,10 @@ class Conversion:
             return b
         if b == 0 and operator in {"add", "sub"}:
             return a
-        return self.emit(f"int.{operator}", "int64", (), a=a, b=b).ref
+        result = self.emit(f"int.{operator}", "int64", (), a=a, b=b).ref
+        if operator != "sub" and self.is_natural(a) and self.is_natural(b):
+            self._naturals.add(result.name)
+        return result
 
     def _bind(self, tensor: StoredTensor, kind: TensorKind) -> str:
         name = self._tensor_names.take(tensor.name)
@@ -189,12 +227,19 @@ class Conversion:
         self.stored[name] = tensor
         return name
 
-    def _bind_known(self, items: Items) -> str:
-        if not items.is_known:
-            raise OperatorUnsupported(
-                "the network computes with the sizes of a dynamic axis as if they were data",
-                hint="Export it with sizes that are fixed, but for the first axis.",
+    def _bind_sizes(self, items: Items) -> ValueRef:
+        """Sizes as data: a tensor that is made of numbers when the network runs."""
+        key = (items.elements, items.dtype, items.scalar)
+        if key not in self._made:
+            scalars = tuple(
+                self.emit("aten.scalar_tensor.default", items.dtype, (), s=element, dtype=Dtype(items.dtype)).ref
+                for element in items.elements
             )
+            stacked = partial(self.emit, "aten.stack.default", items.dtype, items.shape, dim=0)
+            self._made[key] = scalars[0] if items.scalar else stacked(tensors=scalars).ref
+        return self._made[key]
+
+    def _bind_known(self, items: Items) -> str:
         key = (items.elements, items.dtype, items.scalar)
         if key not in self._known:
             array = np.array(items.elements, DTYPES[items.dtype]).reshape(items.shape)
@@ -202,10 +247,21 @@ class Conversion:
         return self._known[key]
 
 
+_ON_SIZES: Final[Mapping[str, Callable[[int, int], int]]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "floordiv": lambda a, b: a // b,
+    "mod": lambda a, b: a % b,
+    "max": max,
+    "min": min,
+}
+
+
 def _calculate(operator: str, a: int, b: int) -> int:
-    if operator == "floordiv" and b == 0:
+    if operator in {"floordiv", "mod"} and b == 0:
         raise ModelCorrupt("the network divides a size by zero", hint=HINT)
-    result = a // b if operator == "floordiv" else {"add": a + b, "sub": a - b, "mul": a * b}[operator]
+    result = _ON_SIZES[operator](a, b)
     if abs(result) > MAX_INTEGER:
         raise ModelCorrupt("the network computes a size of more than 64 bits", hint=HINT)
     return result

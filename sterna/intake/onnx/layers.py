@@ -1,8 +1,10 @@
-"""ONNX operators that have weights or statistics: products, convolutions, normalisations."""
+"""ONNX operators that have weights: products and convolutions."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from string import ascii_letters
 from typing import Final
 
 from sterna.errors import ModelCorrupt
@@ -68,16 +70,35 @@ def _turned(call: Call, value: Value, *, flip: bool) -> Argument:
 
 def _einsum(call: Call) -> Value:
     tensors = tuple(call.graph.tensor(call.input(index), "parameter") for index in range(len(call.inputs)))
-    equation = call.attributes.text("equation", "").replace(" ", "")
-    inputs, arrow, output = equation.partition("->")
-    if not arrow or "." in equation:
-        raise call.refuse("its equation has no explicit result, or an ellipsis")
+    terms, output = _explicit(call, call.attributes.text("equation", "").replace(" ", ""))
     sizes: dict[str, int | None] = {}
-    for letters, index in zip(inputs.split(","), range(len(call.inputs)), strict=False):
+    for letters, index in zip(terms, range(len(call.inputs)), strict=False):
         shape = call.input(index).shape
         sizes.update(zip(letters, shape or (), strict=False))
     shape = tuple(sizes.get(letter) for letter in output)
+    equation = f"{','.join(terms)}->{output}"
     return call.graph.emit("aten.einsum.default", call.input(0).dtype, shape, equation=equation, tensors=tensors)
+
+
+def _explicit(call: Call, equation: str) -> tuple[list[str], str]:
+    """The letters of each operand and of the result: an ellipsis gets letters, a result that is left out its own."""
+    inputs, arrow, output = equation.partition("->")
+    terms = inputs.split(",")
+    if len(terms) != len(call.inputs):
+        raise ModelCorrupt(f"Einsum has {len(call.inputs)} inputs for {len(terms)} terms", hint=HINT)
+    free = [letter for letter in ascii_letters if letter not in equation]
+    hidden = [
+        call.rank(call.input(at)) - len(term.replace("...", "")) if "..." in term else 0
+        for at, term in enumerate(terms)
+    ]
+    if not 0 <= min(hidden) <= max(hidden) <= len(free):
+        raise ModelCorrupt("Einsum has more letters than axes", hint=HINT)
+    named = "".join(free[: max(hidden)])
+    if not arrow:
+        counts = Counter(inputs)
+        output = "..." + "".join(sorted(letter for letter in ascii_letters if counts[letter] == 1))
+    expanded = [term.replace("...", named[len(named) - axes :]) for term, axes in zip(terms, hidden, strict=True)]
+    return expanded, output.replace("...", named)
 
 
 def _conv(call: Call) -> Value:
@@ -96,7 +117,7 @@ def _conv(call: Call) -> Value:
         shape,
         input=call.graph.tensor(value),
         weight=call.graph.tensor(weight, "parameter"),
-        bias=_optional(call, 2),
+        bias=optional(call, 2),
         stride=window.strides,
         padding=pads,
         dilation=window.dilations,
@@ -111,7 +132,8 @@ def _symmetric(call: Call, value: Value, window: Window) -> tuple[Value, tuple[i
     return padded(call, value, [(0, 0), (0, 0), *window.pads]), (0,) * len(window.pads)
 
 
-def _optional(call: Call, index: int) -> Argument:
+def optional(call: Call, index: int) -> Argument:
+    """A parameter that may be left out."""
     value = call.given(index)
     return None if value is None else call.graph.tensor(value, "parameter")
 
@@ -145,7 +167,7 @@ def _conv_transpose(call: Call) -> Value:
         shape,
         input=call.graph.tensor(value),
         weight=call.graph.tensor(weight, "parameter"),
-        bias=_optional(call, 2),
+        bias=optional(call, 2),
         stride=window.strides,
         padding=tuple(before for before, _ in window.pads),
         output_padding=extra,
@@ -154,107 +176,10 @@ def _conv_transpose(call: Call) -> Value:
     )
 
 
-def _batch_norm(call: Call) -> Value:
-    """Statistics and scales of its own: exporters store equal ones once, and training must not mix them."""
-    if call.attributes.integer("spatial", 1) != 1:
-        raise call.refuse("it is not over channels")
-    call.attributes.ignore("training_mode", "consumed_inputs", "is_test")
-    momentum = 1.0 - call.attributes.number("momentum", 0.9)
-    epsilon = call.attributes.number("epsilon", 1e-5)
-    value = call.input(0)
-    own = [call.graph.tensor(call.input(index), "parameter", own=True) for index in (1, 2)]
-    statistics = [call.graph.tensor(call.input(index), "buffer", own=True) for index in (3, 4)]
-    return call.like(
-        "aten.batch_norm.default",
-        value,
-        input=call.graph.tensor(value),
-        weight=own[0],
-        bias=own[1],
-        running_mean=statistics[0],
-        running_var=statistics[1],
-        training=False,
-        momentum=momentum,
-        eps=epsilon,
-    )
-
-
-def _instance_norm(call: Call) -> Value:
-    value, epsilon = call.input(0), call.attributes.number("epsilon", 1e-5)
-    return call.like(
-        "aten.instance_norm.default",
-        value,
-        input=call.graph.tensor(value),
-        weight=_optional(call, 1),
-        bias=_optional(call, 2),
-        running_mean=None,
-        running_var=None,
-        use_input_stats=True,
-        momentum=0.0,
-        eps=epsilon,
-    )
-
-
-def _layer_norm(call: Call) -> Value:
-    value, scale = call.input(0), call.input(1)
-    axis, epsilon = call.attributes.integer("axis", -1), call.attributes.number("epsilon", 1e-5)
-    call.attributes.ignore("stash_type")
-    if scale.shape is None or None in scale.shape:
-        raise call.refuse("the shape of its scale is not known")
-    axes = len(scale.shape)
-    if axis != -axes and (value.shape is None or axis != len(value.shape) - axes):
-        raise call.refuse("its scale does not have the axes that it normalises over")
-    return call.like(
-        "aten.layer_norm.default",
-        value,
-        input=call.graph.tensor(value),
-        normalized_shape=scale.shape,
-        weight=call.graph.tensor(scale, "parameter"),
-        bias=_optional(call, 2),
-        eps=epsilon,
-    )
-
-
-def _rms_norm(call: Call) -> Value:
-    value, scale = call.input(0), call.input(1)
-    axis, epsilon = call.attributes.integer("axis", -1), call.attributes.number("epsilon", 1e-5)
-    call.attributes.ignore("stash_type")
-    if scale.shape is None or None in scale.shape or axis != -len(scale.shape):
-        raise call.refuse("its scale does not have the axes that it normalises over")
-    weight = call.graph.tensor(scale, "parameter")
-    tensor = call.graph.tensor(value)
-    return call.like(
-        "aten.rms_norm.default", value, input=tensor, normalized_shape=scale.shape, weight=weight, eps=epsilon
-    )
-
-
-def _group_norm(call: Call) -> Value:
-    if call.opset < 21:
-        raise call.refuse("before opset 21 its scale is one for each group")
-    call.attributes.ignore("stash_type")
-    value = call.input(0)
-    groups, epsilon = call.attributes.integer("num_groups", 0), call.attributes.number("epsilon", 1e-5)
-    if groups < 1:
-        raise ModelCorrupt("GroupNormalization has no groups", hint=HINT)
-    return call.like(
-        "aten.group_norm.default",
-        value,
-        input=call.graph.tensor(value),
-        num_groups=groups,
-        weight=_optional(call, 1),
-        bias=_optional(call, 2),
-        eps=epsilon,
-    )
-
-
 LAYERS: Final[Mapping[str, Converter]] = {
-    "BatchNormalization": _batch_norm,
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
     "Einsum": _einsum,
     "Gemm": _gemm,
-    "GroupNormalization": _group_norm,
-    "InstanceNormalization": _instance_norm,
-    "LayerNormalization": _layer_norm,
     "MatMul": _matmul,
-    "RMSNormalization": _rms_norm,
 }

@@ -7,10 +7,14 @@ from typing import Final
 
 from sterna.errors import OperatorUnsupported
 from sterna.graph.check import quoted
+from sterna.intake.onnx.activations import ACTIVATIONS
 from sterna.intake.onnx.arrangement import ARRANGEMENT
 from sterna.intake.onnx.call import Converter
 from sterna.intake.onnx.elementwise import ELEMENTWISE
+from sterna.intake.onnx.images import IMAGES
+from sterna.intake.onnx.indexed import INDEXED
 from sterna.intake.onnx.layers import LAYERS
+from sterna.intake.onnx.normalisations import NORMALISATIONS
 from sterna.intake.onnx.pooling import POOLING
 from sterna.intake.onnx.recurrent import RECURRENT
 from sterna.intake.onnx.selection import SELECTION
@@ -18,10 +22,14 @@ from sterna.intake.onnx.selection import SELECTION
 CONVERTERS: Final[Mapping[str, Converter]] = {
     **LAYERS,
     **RECURRENT,
-    **POOLING,
+    **NORMALISATIONS,
+    **ACTIVATIONS,
     **ELEMENTWISE,
+    **POOLING,
+    **IMAGES,
     **ARRANGEMENT,
     **SELECTION,
+    **INDEXED,
 }
 
 

@@ -1,4 +1,4 @@
-"""ONNX operators that make fewer or more elements out of neighbours: poolings, reductions, resizing, running sums."""
+"""ONNX operators that make fewer elements out of neighbours: poolings, reductions, running sums."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from math import prod
 from typing import Final
 
 from sterna.errors import ModelCorrupt
-from sterna.graph import Argument
+from sterna.graph import Argument, Dtype
 from sterna.intake.onnx.arrangement import padded
 from sterna.intake.onnx.call import Call, Converter
-from sterna.intake.onnx.values import Computed, Items, Shape, Value
+from sterna.intake.onnx.values import Items, Shape, Value
 from sterna.intake.onnx.windows import Window, read_window
 from sterna.intake.onnx.wire import HINT
 
 _AXES_ARE_INPUT_FROM: Final = 18
 
 
-def _pool(kind: str, call: Call) -> Value:
+def _pool(kind: str, call: Call, *, counted: bool = False) -> Value:
     value = call.input(0)
     call.attributes.ignore("storage_order")
     window = read_window(call, value, call.attributes.integers("kernel_shape") or ())
@@ -27,7 +27,8 @@ def _pool(kind: str, call: Call) -> Value:
     if not 1 <= axes <= 3 or call.rank(value) != axes + 2:
         raise call.refuse(f"its window has {axes} axes")
     ceil = bool(call.attributes.integer("ceil_mode", 0))
-    counted = bool(call.attributes.integer("count_include_pad", 0)) if kind == "avg" else False
+    if kind == "avg" and not counted:
+        counted = bool(call.attributes.integer("count_include_pad", 0))
     value, pads = _pooling_pads(call, value, window, kind, counted=counted)
     shape = None
     if value.shape is not None:
@@ -63,12 +64,32 @@ def _pooling_pads(
     return padded(call, value, [(0, 0), (0, 0), *window.pads], filled=filled), (0,) * len(pads)
 
 
-def _global_pool(operator: str, call: Call) -> Value:
+def _global_pool(operator: str, call: Call, **arguments: Argument) -> Value:
     value = call.input(0)
     rank = call.rank(value)
     shape = None if value.shape is None else (*value.shape[:2], *(1,) * (rank - 2))
     axes = tuple(range(2, rank))
-    return call.graph.emit(operator, value.dtype, shape, self=call.graph.tensor(value), dim=axes, keepdim=True)
+    tensor = call.graph.tensor(value)
+    return call.graph.emit(operator, value.dtype, shape, self=tensor, dim=axes, keepdim=True, **arguments)
+
+
+def _lp_pool(call: Call) -> Value:
+    """(Σ |x|^p) ^ (1/p) of each window, by its mean; what it is padded with counts, since it is 0."""
+    value, order = call.input(0), float(call.attributes.integer("p", 2))
+    if order < 1:
+        raise ModelCorrupt(f"LpPool has the order {order}", hint=HINT)
+    if call.attributes.integer("ceil_mode", 0):
+        raise call.refuse("its last windows may go beyond the end")
+    size = call.like("aten.abs.default", value, self=call.graph.tensor(value))
+    powers = call.like("aten.pow.Tensor_Scalar", value, self=size.ref, exponent=order)
+    mean = _pool("avg", Call(call.graph, call.operator, (powers,), call.attributes, 1), counted=True)
+    window = prod(call.attributes.integers("kernel_shape") or ())
+    total = call.like("aten.mul.Tensor", mean, self=call.graph.tensor(mean), other=float(window))
+    return call.like("aten.pow.Tensor_Scalar", mean, self=total.ref, exponent=1.0 / order)
+
+
+def _global_lp_pool(call: Call) -> Value:
+    return _global_pool("aten.linalg_vector_norm.default", call, ord=call.attributes.integer("p", 2))
 
 
 def _reduce(operator: str, call: Call, **arguments: Argument) -> Value:
@@ -84,6 +105,8 @@ def _reduce(operator: str, call: Call, **arguments: Argument) -> Value:
         axes = tuple(call.axis(axis, rank) for axis in axes)
     shape = _reduced_shape(value.shape, axes, keep=keep)
     tensor = call.graph.tensor(value)
+    if operator == "aten.sum.dim_IntList":
+        arguments["dtype"] = Dtype(value.dtype)  # else torch sums whole numbers up in 64 bits
     return call.graph.emit(operator, value.dtype, shape, self=tensor, dim=axes, keepdim=keep, **arguments)
 
 
@@ -107,15 +130,30 @@ def _reduce_squares(call: Call) -> Value:
     return _reduce("aten.sum.dim_IntList", inner)
 
 
+def _reduce_log_sum(call: Call) -> Value:
+    total = _reduce("aten.sum.dim_IntList", call)
+    return call.like("aten.log.default", total, self=call.graph.tensor(total))
+
+
 def _reduce_product(call: Call) -> Value:
-    """Of sizes; a product of data is read along one axis."""
+    """Of sizes, and of data along one axis."""
     items = call.graph.items(call.input(0))
     if items is not None and not items.scalar:
         axes, keep = _reduced_axes(call), call.attributes.integer("keepdims", 1)
         call.attributes.ignore("noop_with_empty_axes")
         if axes in {(), (0,), (-1,)} and not any(isinstance(element, float) for element in items.elements):
             return _product_of(call, items, scalar=not keep)
-    raise call.refuse("it multiplies elements that are data")
+    value, axes = call.input(0), _reduced_axes(call)
+    if len(axes) != 1:
+        raise call.refuse("it multiplies along other than one axis")
+    axis = call.axis(axes[0], call.rank(value))
+    keep = bool(call.attributes.integer("keepdims", 1))
+    call.attributes.ignore("noop_with_empty_axes")
+    shape = _reduced_shape(value.shape, (axis,), keep=keep)
+    tensor = call.graph.tensor(value)
+    return call.graph.emit(
+        "aten.prod.dim_int", value.dtype, shape, self=tensor, dim=axis, keepdim=keep, dtype=Dtype(value.dtype)
+    )
 
 
 def _product_of(call: Call, items: Items, *, scalar: bool) -> Items:
@@ -139,101 +177,17 @@ def _arg(operator: str, call: Call) -> Value:
 
 
 def _cumsum(call: Call) -> Value:
-    value, axes = call.input(0), call.integers(1) or (0,)
-    if call.attributes.integer("exclusive", 0) or call.attributes.integer("reverse", 0):
-        raise call.refuse("it is exclusive or runs backwards")
-    total = call.like("aten.cumsum.default", value, self=call.graph.tensor(value), dim=axes[0])
-    return Computed(total.ref, value.dtype, value.shape)
-
-
-def _resize(call: Call) -> Value:
-    """Read is what gives the same elements in torch: the nearest ones, and linear or cubic interpolation."""
-    value = call.input(0)
-    rank = call.rank(value)
-    scales, sizes = _resize_arguments(call)
-    placed = call.attributes.text("coordinate_transformation_mode", "half_pixel" if call.opset > 10 else "asymmetric")
-    mode = call.attributes.text("mode", "nearest")
-    call.attributes.ignore("extrapolation_value", "exclude_outside", "keep_aspect_ratio_policy", "cubic_coeff_a")
-    if call.attributes.has("axes") or call.attributes.integer("antialias", 0) or not 3 <= rank <= 5:
-        raise call.refuse("it resizes other axes than those of an image, or antialiases")
-    arguments: dict[str, Argument] = {"output_size": None, "scale_factors": None}
-    if sizes is not None:
-        arguments["output_size"] = sizes[2:]
-        times = tuple(_times(before, after) for before, after in zip((value.shape or ())[2:], sizes[2:], strict=False))
-    else:
-        arguments["scale_factors"] = times = (scales or ())[2:]
-    leading = scales[:2] == (1.0, 1.0) if scales else _same(call, value, sizes)
-    if not leading or len(times) != rank - 2:
-        raise call.refuse("it resizes samples or channels")
-    operator = _interpolation(call, mode, placed, times)
-    if mode != "nearest":
-        arguments["align_corners"] = placed == "align_corners"
-    shape = _resized(value.shape, times, sizes)
+    """Backwards is forwards between two flips; an exclusive sum leaves the element itself out."""
+    value, axis = call.input(0), (call.integers(1) or (0,))[0]
+    exclusive, reverse = (bool(call.attributes.integer(name, 0)) for name in ("exclusive", "reverse"))
     tensor = call.graph.tensor(value)
-    return call.graph.emit(operator, value.dtype, shape, input=tensor, **arguments)
-
-
-def _resize_arguments(call: Call) -> tuple[tuple[float, ...] | None, tuple[Argument, ...] | None]:
-    if call.operator == "Upsample":
-        return (call.attributes.numbers("scales") if call.opset < 9 else call.numbers(1)), None
-    if call.opset < 11:
-        return call.numbers(1), None
-    sizes = call.sizes(3)
-    return (None if sizes else call.numbers(2)), sizes or None
-
-
-def _times(before: int | None, after: Argument) -> float:
-    """By how much an axis grows; 0 where that is not known."""
-    return after / before if before and isinstance(after, int) else 0.0
-
-
-def _same(call: Call, value: Value, sizes: tuple[Argument, ...] | None) -> bool:
-    return sizes is not None and all(call.graph.size(value, axis) == sizes[axis] for axis in range(min(2, len(sizes))))
-
-
-def _interpolation(call: Call, mode: str, placed: str, times: tuple[float, ...]) -> str:
-    axes = len(times)
-    if mode == "nearest":
-        rounding = call.attributes.text("nearest_mode", "round_prefer_floor" if call.opset > 10 else "floor")
-        whole = all(time >= 1 and float(time).is_integer() for time in times)
-        alike = (
-            (placed == "asymmetric" and rounding == "floor")
-            or (placed in {"half_pixel", "pytorch_half_pixel"} and rounding.startswith("round") and whole)
-            or (placed == "asymmetric" and rounding == "round_prefer_floor" and set(times) <= {1.0, 2.0})
-        )
-        if not alike:
-            raise call.refuse(f"its nearest elements are those of {placed!r} with {rounding!r}")
-        return f"aten.upsample_nearest{axes}d.vec"
-    call.attributes.ignore("nearest_mode")
-    cubic = mode == "cubic" and math.isclose(call.attributes.number("cubic_coeff_a", -0.75), -0.75)
-    names = {1: "linear1d", 2: "bilinear2d", 3: "trilinear3d"} if mode == "linear" else {2: "bicubic2d"}
-    centred = placed in {"half_pixel", "pytorch_half_pixel", "align_corners"}
-    if not centred or axes not in names or not (mode == "linear" or cubic):
-        raise call.refuse(f"it interpolates by {mode!r} with {placed!r}")
-    return f"aten.upsample_{names[axes]}.vec"
-
-
-def _resized(shape: Shape | None, times: tuple[float, ...], sizes: tuple[Argument, ...] | None) -> Shape | None:
-    if shape is None:
-        return None
-    if sizes is not None:
-        return (*shape[:2], *(size if isinstance(size, int) else None for size in sizes[2:]))
-    return (
-        *shape[:2],
-        *(None if size is None else int(size * time) for size, time in zip(shape[2:], times, strict=True)),
+    given = call.like("aten.flip.default", value, self=tensor, dims=(axis,)).ref if reverse else tensor
+    total = call.graph.emit(
+        "aten.cumsum.default", value.dtype, value.shape, self=given, dim=axis, dtype=Dtype(value.dtype)
     )
-
-
-def _lp_normalization(call: Call) -> Value:
-    value = call.input(0)
-    axis, order = call.attributes.integer("axis", -1), call.attributes.integer("p", 2)
-    tensor = call.graph.tensor(value)
-    if order not in {1, 2}:
-        raise ModelCorrupt(f"LpNormalization has the order {order}", hint=HINT)
-    norm = call.graph.emit(
-        "aten.linalg_vector_norm.default", value.dtype, None, self=tensor, ord=order, dim=(axis,), keepdim=True
-    )
-    return call.like("aten.div.Tensor", value, self=tensor, other=norm.ref)
+    if exclusive:
+        total = call.like("aten.sub.Tensor", value, self=total.ref, other=given)
+    return call.like("aten.flip.default", value, self=total.ref, dims=(axis,)) if reverse else total
 
 
 def _norm(order: int, call: Call) -> Value:
@@ -246,11 +200,13 @@ POOLING: Final[Mapping[str, Converter]] = {
     "AveragePool": partial(_pool, "avg"),
     "CumSum": _cumsum,
     "GlobalAveragePool": partial(_global_pool, "aten.mean.dim"),
+    "GlobalLpPool": _global_lp_pool,
     "GlobalMaxPool": partial(_global_pool, "aten.amax.default"),
-    "LpNormalization": _lp_normalization,
+    "LpPool": _lp_pool,
     "MaxPool": partial(_pool, "max"),
     "ReduceL1": partial(_norm, 1),
     "ReduceL2": partial(_norm, 2),
+    "ReduceLogSum": _reduce_log_sum,
     "ReduceLogSumExp": partial(_reduce, "aten.logsumexp.default"),
     "ReduceMax": partial(_reduce, "aten.amax.default"),
     "ReduceMean": partial(_reduce, "aten.mean.dim"),
@@ -258,6 +214,4 @@ POOLING: Final[Mapping[str, Converter]] = {
     "ReduceProd": _reduce_product,
     "ReduceSum": partial(_reduce, "aten.sum.dim_IntList"),
     "ReduceSumSquare": _reduce_squares,
-    "Resize": _resize,
-    "Upsample": _resize,
 }

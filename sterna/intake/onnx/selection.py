@@ -14,7 +14,7 @@ from sterna.graph.check import MAX_LIST
 from sterna.intake.onnx.call import Call, Converter
 from sterna.intake.onnx.known import as_value, known_array
 from sterna.intake.onnx.rearranged import rearranged
-from sterna.intake.onnx.values import Element, Items, Shape, Size, Stored, Value
+from sterna.intake.onnx.values import Element, Items, Shape, Size, Stored, Value, resized
 from sterna.intake.onnx.wire import HINT
 
 _TO_THE_END: Final = 2**31 - 1
@@ -30,7 +30,7 @@ def _split(call: Call) -> tuple[Value, ...]:
     elements = call.graph.items(value)
     if elements is not None and all(isinstance(size, int) for size in sizes):
         return _split_items(elements, [size for size in sizes if isinstance(size, int)])
-    shapes = [_with(value.shape, axis, size if isinstance(size, int) else None) for size in sizes]
+    shapes = [resized(value.shape, axis, size if isinstance(size, int) else None) for size in sizes]
     return call.graph.emit_several(
         "aten.split_with_sizes.default",
         [(value.dtype, shape) for shape in shapes],
@@ -58,14 +58,6 @@ def _even(call: Call, value: Value, axis: int, parts: int) -> tuple[Size, ...]:
         part = -(-whole // parts)
         return (*(part,) * (parts - 1), whole - part * (parts - 1))
     return (call.graph.calculate("floordiv", whole, parts),) * parts
-
-
-def _with(shape: Shape | None, axis: int, size: int | None) -> Shape | None:
-    """The shape with another size along an axis."""
-    if shape is None or not -len(shape) <= axis < len(shape):
-        return None
-    axis %= len(shape)
-    return (*shape[:axis], size, *shape[axis + 1 :])
 
 
 def _slice(call: Call) -> Value:
@@ -102,7 +94,7 @@ def _sliced(call: Call, value: Value, axis: int, part: tuple[Size, Size, int]) -
         if step != -1 or start != -1 or not isinstance(end, int) or end > -_TO_THE_END:
             raise call.refuse("it goes backwards, other than over a whole axis")
         return call.like("aten.flip.default", value, self=tensor, dims=(axis,))
-    shape = _with(value.shape, axis, _sliced_size(value.shape, axis, part))
+    shape = resized(value.shape, axis, _sliced_size(value.shape, axis, part))
     arguments: dict[str, Argument] = {"dim": axis, "start": start}
     arguments["end"] = None if isinstance(end, int) and end >= _TO_THE_END else end
     made = call.graph.emit("aten.slice.Tensor", value.dtype, shape, self=tensor, step=step, **arguments)
@@ -168,17 +160,8 @@ def _gather_along(call: Call, value: Value, index: Value, axis: int) -> Value:
     return call.graph.emit("aten.index.Tensor", value.dtype, shape, self=tensor, indices=indices)
 
 
-def _gather_elements(call: Call) -> Value:
-    value, index, axis = call.input(0), call.input(1), call.attributes.integer("axis", 0)
-    tensor = call.graph.tensor
-    return call.graph.emit(
-        "aten.gather.default", value.dtype, index.shape, self=tensor(value), dim=axis, index=tensor(index)
-    )
-
-
 SELECTION: Final[Mapping[str, Converter]] = {
     "Gather": _gather,
-    "GatherElements": _gather_elements,
     "Slice": _slice,
     "Split": _split,
 }

@@ -3,6 +3,7 @@
     Computed    something a node makes when the network runs
     Stored      a tensor of the file
     Items       a few elements that are known, or sizes that are known by name
+    Grid        sizes that are known by name, along two axes or more
 
 Exporters compute shapes in the network itself: Shape, Gather, Unsqueeze, Concat, Reshape. Such arithmetic is done here
 on `Items`, whose elements are numbers or references to `sym_size` nodes, so that what is left is `reshape(x, (s0, 8))`.
@@ -30,12 +31,14 @@ class Computed:
         dtype: torch name of its element type.
         shape: sizes, None for one that may differ or is not known; None in all where even their number is not known.
         origin: the same elements as a tensor that can be read, where the node only cuts and joins tensors of the file.
+        full: how many elements it has, where it is a vector of which none is 0, as `ConstantOfShape` makes.
     """
 
     ref: ValueRef
     dtype: str
     shape: Shape | None
     origin: StoredTensor | None = None
+    full: Size | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,30 @@ class Items:
         return not any(isinstance(element, ValueRef) for element in self.elements)
 
 
-Value: TypeAlias = "Computed | Stored | Items"
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A tensor of two axes or more that holds sizes of dynamic axes; exporters shuffle pads and repetitions so.
+
+    Attributes:
+        elements: whole numbers, or references to sizes, row by row.
+        dtype: torch name of the element type.
+        shape: sizes.
+    """
+
+    elements: tuple[Element, ...]
+    dtype: str
+    shape: tuple[int, ...]
+
+
+Value: TypeAlias = "Computed | Stored | Items | Grid"
+
+
+def resized(shape: Shape | None, axis: int, size: Size | None) -> Shape | None:
+    """The shape with another size along an axis, None where there is no such axis."""
+    if shape is None or not -len(shape) <= axis < len(shape):
+        return None
+    axis %= len(shape)
+    return (*shape[:axis], size if isinstance(size, int) else None, *shape[axis + 1 :])
 
 
 def broadcast(*shapes: Shape | None) -> Shape | None:

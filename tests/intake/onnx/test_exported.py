@@ -46,6 +46,26 @@ class Recurrent(nn.Module):
         return self.head(self.layers(sequence)[0][:, -1])
 
 
+class Routed(nn.Module):
+    """Two of four experts for each step, some of which are set: TopK, OneHot, ScatterElements, ScatterND, Mod."""
+
+    def __init__(self):
+        super().__init__()
+        self.router = nn.Linear(6, 4)
+        self.experts = nn.ModuleList(nn.Linear(6, 8) for _ in range(4))
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, sequence):
+        scores = self.router(sequence).softmax(-1)
+        shares, chosen = scores.topk(2, -1)
+        gates = torch.zeros_like(scores).scatter(-1, chosen, shares)
+        marks = nn.functional.one_hot(chosen, 4).sum(-2)
+        every = torch.stack([expert(sequence) for expert in self.experts], -2)
+        mixed = (every * (gates * marks).unsqueeze(-1)).sum(-2)
+        mixed[:, 1:3] = mixed[:, :1] * (chosen[:, 1:3, :1] % 2)
+        return self.head(mixed.mean(1))
+
+
 def image(batch):
     return np.random.default_rng(batch).standard_normal((batch, 1, 16, 16)).astype(np.float32)
 
@@ -66,13 +86,22 @@ NETWORKS = {
         {"embedding.weight": "embedding", "layers.layers.0.self_attn.out_proj.weight": "linear"},
     ),
     "lstm": (lambda: Recurrent(nn.LSTM), sequence, {"head.weight": "linear"}),
+    "routed": (Routed, sequence, {"head.weight": "linear"}),
     "gru": (lambda: Recurrent(nn.GRU), sequence, {"head.weight": "linear"}),
 }
 
 
 @pytest.mark.parametrize(
     ("name", "dynamo"),
-    [("residual", True), ("encoder", True), ("lstm", True), ("residual", False), ("lstm", False), ("gru", False)],
+    [
+        ("residual", True),
+        ("encoder", True),
+        ("lstm", True),
+        ("residual", False),
+        ("lstm", False),
+        ("gru", False),
+        ("routed", False),
+    ],
 )
 def test_an_exported_network_is_the_same_network(tmp_path, same_as_oracle, name, dynamo):
     make, samples, layers = NETWORKS[name]
