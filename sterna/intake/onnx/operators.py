@@ -9,6 +9,7 @@ from sterna.errors import OperatorUnsupported
 from sterna.graph.check import quoted
 from sterna.intake.onnx.activations import ACTIVATIONS
 from sterna.intake.onnx.arrangement import ARRANGEMENT
+from sterna.intake.onnx.attention import ATTENTION
 from sterna.intake.onnx.call import Converter
 from sterna.intake.onnx.elementwise import ELEMENTWISE
 from sterna.intake.onnx.images import IMAGES
@@ -22,6 +23,7 @@ from sterna.intake.onnx.selection import SELECTION
 CONVERTERS: Final[Mapping[str, Converter]] = {
     **LAYERS,
     **RECURRENT,
+    **ATTENTION,
     **NORMALISATIONS,
     **ACTIVATIONS,
     **ELEMENTWISE,

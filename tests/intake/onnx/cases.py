@@ -7,6 +7,7 @@ from onnx import helper
 from tests.intake.onnx.making import (
     CUBES,
     FILTERS,
+    HEADS,
     IMAGE,
     INFINITE,
     POSITIVE,
@@ -30,6 +31,13 @@ CASES = {
     "ArgMin": (node("ArgMin", "x", axis=-1), {"x": WIDE}),
     "Asin": (node("Asin", "x"), {"x": np.tanh(ROWS)}),
     "Atan": (node("Atan", "x"), {"x": ROWS}),
+    "Attention": (node("Attention", "q", "k", "v"), HEADS, {}, 23),
+    "Attention-causal": (node("Attention", "q", "k", "v", is_causal=1, scale=0.3), HEADS, {}, 23),
+    "Attention-mask": (node("Attention", "q", "k", "v", "m"), HEADS, {"m": np.tri(5, 4, 0, bool)}, 23),
+    "Attention-flat": (
+        node("Attention", "q", "k", "v", "m", q_num_heads=4, kv_num_heads=2),
+        {"q": normal(2, 5, 12), "k": normal(2, 4, 6), "v": normal(2, 4, 8)}, {"m": normal(5, 4)}, 23,
+    ),
     "AveragePool": (node("AveragePool", "x", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 0]), {"x": IMAGE}),
     "AveragePool-ceil": (node("AveragePool", "x", kernel_shape=[2, 3], strides=[2, 2], ceil_mode=1), {"x": IMAGE}),
     "AveragePool-pads": (

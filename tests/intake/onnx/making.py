@@ -22,5 +22,6 @@ def node(operator: str, *inputs: str, outputs: int = 1, **attributes) -> onnx.No
 IMAGE, WIDE, ROWS, SEQUENCE = normal(2, 4, 9, 8), normal(2, 3, 5), normal(2, 6), normal(2, 5, 6)
 WHOLE, COLUMNS = np.array([[5, -5, -1, 2, -3, 0], [7, 1, 3, -2, 4, 3]]), np.array([[0, -2, 1], [5, 3, -6]])
 GRID, INFINITE = normal(2, 4, 3, 2), np.array([[1, np.inf], [-np.inf, np.nan]], np.float32)
+HEADS = {"q": normal(2, 4, 5, 3), "k": normal(2, 2, 4, 3), "v": normal(2, 2, 4, 6)}
 POSITIVE = np.abs(ROWS) + np.float32(0.5)
 FILTERS, CUBES = normal(6, 4, 3, 3), normal(2, 2, 5, 4, 5)

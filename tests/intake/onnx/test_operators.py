@@ -86,6 +86,8 @@ def test_every_operator_is_tried():
          {"f": np.array([1, 1, 2, 2], np.float32)}, "asymmetric"),
         (node("AveragePool", "x", kernel_shape=[3, 3], pads=[0, 1, 1, 0]), {"x": IMAGE}, {}, "pads"),
         (node("MaxPool", "x", kernel_shape=[2, 2], outputs=2), {"x": IMAGE}, {}, "y1"),
+        (node("Attention", "x", "x", "x", softcap=2.0), {"x": IMAGE}, {}, "caps"),
+        (node("Attention", "x", "x", "x", "", "x", "x"), {"x": IMAGE}, {}, "steps before"),
         (node("LRN", "x", size=2), {"x": IMAGE}, {}, "even"),
         (node("NonZero", "x"), {"x": ROWS}, {}, "data"),
         (node("ScatterND", "x", "i", "u", reduction="mul"), {"x": ROWS}, {"i": ints(0, 1), "u": ROWS[0, 0]}, "'mul'"),
