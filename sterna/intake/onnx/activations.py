@@ -16,19 +16,29 @@ from sterna.intake.onnx.values import Value
 
 def _clip(call: Call) -> Value:
     value = call.input(0)
-    if call.opset < 11:
-        least: float | None = call.attributes.number("min", -math.inf)
-        most: float | None = call.attributes.number("max", math.inf)
-    else:
-        lower, upper = call.numbers(1), call.numbers(2)
-        least, most = lower[0] if lower else None, upper[0] if upper else None
-    bounds: dict[str, Argument] = {}
-    for name, bound in (("min", least), ("max", most)):
-        if bound is not None and math.isfinite(bound):
-            bounds[name] = bound if value.dtype in FLOATING else int(bound)
-    if not bounds:
+    bounds = {"min": _bound(call, "min", 1), "max": _bound(call, "max", 2)}
+    given: dict[str, Argument] = {name: bound for name, bound in bounds.items() if bound is not None}
+    if not given:
         return value
-    return call.like("aten.clamp.default", value, self=call.graph.tensor(value), **bounds)
+    return call.like("aten.clamp.default", value, self=call.graph.tensor(value), **given)
+
+
+def _bound(call: Call, name: str, index: int) -> Argument:
+    """A number, the size of an axis, or None where it bounds nothing."""
+    if call.opset < 11:
+        bound: Argument = call.attributes.number(name, math.inf)
+    else:
+        items = call.graph.items(call.given(index))
+        if items is None or len(items.elements) != 1:
+            if call.given(index) is not None:
+                raise call.refuse("it takes a bound that the network computes from its data")
+            return None
+        bound = items.elements[0]
+    if not isinstance(bound, int | float):
+        return bound
+    if not math.isfinite(bound):
+        return None
+    return bound if call.input(0).dtype in FLOATING else int(bound)
 
 
 def _leaky_relu(call: Call) -> Value:

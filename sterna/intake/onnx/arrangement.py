@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sterna.errors import ModelCorrupt
 from sterna.graph import FLOATING, Argument, Dtype, TensorKind
-from sterna.graph.check import MAX_LIST
+from sterna.graph.check import MAX_DIMENSIONS, MAX_LIST
 from sterna.intake.onnx.call import Call, Converter
 from sterna.intake.onnx.known import as_value, known_array
 from sterna.intake.onnx.rearranged import rearranged
@@ -226,7 +226,21 @@ def _expand(call: Call) -> Value:
     sizes = call.sizes(1)
     if sizes is None:
         raise ModelCorrupt("Expand has no shape", hint=HINT)
-    return _expanded(call, call.input(0), sizes)
+    return _expanded_array(call, sizes) or _expanded(call, call.input(0), sizes)
+
+
+def _expanded_array(call: Call, sizes: tuple[Size, ...]) -> Value | None:
+    """A small array of whole numbers that is widened to a small one."""
+    value, whole = call.input(0), [size for size in sizes if isinstance(size, int)]
+    known = known_array(value)
+    if known is None or len(whole) != len(sizes) or min(whole, default=0) < 0 or len(whole) > MAX_DIMENSIONS:
+        return None
+    shape = broadcast(known.shape, tuple(whole))
+    count = prod(size or 0 for size in shape or ())
+    if shape is None or None in shape or count > MAX_LIST:
+        return None
+    call.graph.work(count)
+    return as_value(np.broadcast_to(known, tuple(size or 0 for size in shape)), value.dtype)
 
 
 def _expanded(call: Call, value: Value, sizes: tuple[Size, ...]) -> Computed:

@@ -1,13 +1,13 @@
 """An `.onnx` file: one message, read without running it, becomes the same graph form that a `.pt2` becomes.
 
 The file is mapped and walked; nothing of a weight is read before somebody asks for it. Refused by name are weights in
-other files, operators of other domains, functions, and nodes that hold networks of their own.
+other files, operators of other domains, functions, and loops; of a condition that is known one branch is read.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -20,10 +20,11 @@ from sterna.errors import ModelCorrupt, ModelTooLarge, ModelVersionUnsupported, 
 from sterna.graph import DTYPES, Graph, Input, Network, TensorInfo, ValueRef, check_graph
 from sterna.graph.check import MAX_INPUTS, MAX_NODES, MAX_TENSORS, check_shape, quoted
 from sterna.intake.limits import DEFAULT_LIMITS, Limits
+from sterna.intake.onnx.branches import Branches
 from sterna.intake.onnx.call import Call
 from sterna.intake.onnx.conversion import Conversion
 from sterna.intake.onnx.messages import Message, ValueInfo, read_value_info
-from sterna.intake.onnx.nodes import DOMAINS, Attributes, OnnxNode, read_node
+from sterna.intake.onnx.nodes import CONDITION, DOMAINS, Attributes, OnnxNode, read_node
 from sterna.intake.onnx.operators import CONVERTERS, check_onnx_operators
 from sterna.intake.onnx.pruning import pruned
 from sterna.intake.onnx.tensors import OnnxTensor, StoredTensor, element_type, read_tensor
@@ -105,6 +106,7 @@ class _GraphReader:
         self._conversion = Conversion(opset)
         self._infos: dict[str, Span] | None = None
         self._left_out: set[str] = set()
+        self._branches = Branches(wire)
         outputs = [read_value_info(wire, item) for item in self._spans(12, "outputs", MAX_INPUTS)]
         if not outputs:
             raise ModelCorrupt("the network returns nothing", hint=HINT)
@@ -114,10 +116,8 @@ class _GraphReader:
     def read(self) -> Mapping[str, StoredTensor]:
         """Convert everything; afterwards there is a `graph`."""
         inputs = self._read_names()
-        nodes = self._needed([read_node(self._wire, item) for item in self._spans(1, "nodes", MAX_NODES)])
-        check_onnx_operators(node.operator for node in nodes)
-        for node in nodes:
-            self._convert(node)
+        nodes = [read_node(self._wire, item) for item in self._spans(1, "nodes", MAX_NODES)]
+        self._convert_all(nodes, [info.name for info in self._outputs])
         outputs = tuple(self._returned(info.name) for info in self._outputs)
         kept, used = pruned(self._conversion.nodes, outputs)
         tensors = {name: info for name, info in self._conversion.tensors.items() if name in used}
@@ -161,15 +161,40 @@ class _GraphReader:
         self._conversion.values[info.name] = Computed(ValueRef(name), dtype, info.shape)
         return Input(name, dtype, info.shape)
 
-    def _needed(self, nodes: list[OnnxNode]) -> list[OnnxNode]:
-        """The nodes that the outputs depend on."""
-        used = {info.name for info in self._outputs}
+    def _needed(self, nodes: Sequence[OnnxNode], outputs: Iterable[str]) -> list[OnnxNode]:
+        """The nodes that the outputs depend on, all of whose operators are read."""
+        used = set(outputs)
         kept: list[OnnxNode] = []
         for node in reversed(nodes):
             if used.intersection(node.outputs):
                 kept.append(node)
-                used.update(node.inputs)
+                used.update(self._branches.inputs(node))
         return kept[::-1]
+
+    def _convert_all(self, nodes: Sequence[OnnxNode], outputs: Iterable[str]) -> None:
+        """Convert the nodes that the outputs depend on."""
+        needed = self._needed(nodes, outputs)
+        check_onnx_operators(node.operator for node in needed if node.operator != CONDITION)
+        for node in needed:
+            if node.operator == CONDITION:
+                self._convert_branch(node)
+            else:
+                self._convert(node)
+
+    def _convert_branch(self, node: OnnxNode) -> None:
+        """The nodes of the branch that is taken, whose own names are forgotten after it."""
+        values = self._conversion.values
+        condition = self._conversion.items(self._conversion.find(node.inputs[0])) if node.inputs else None
+        branch = self._branches.choose(node, condition)
+        around = set(values)
+        for name, tensor in branch.tensors.items():
+            self._define(name, Stored(tensor))
+        self._convert_all(branch.nodes, branch.outputs)
+        results = [self._conversion.find(name) for name in branch.outputs]
+        for name in values.keys() - around:
+            del values[name]
+        for name, value in zip(node.outputs, results, strict=False):
+            self._define(name, value)
 
     def _convert(self, node: OnnxNode) -> None:
         conversion = self._conversion

@@ -18,9 +18,26 @@ from sterna.intake.onnx.wire import HINT, Span, Wire
 DOMAINS: Final = frozenset({"", "ai.onnx"})
 MAX_ATTRIBUTES: Final = 64
 
-AttributeValue: TypeAlias = "float | int | str | OnnxTensor | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]"
+CONDITION: Final = "If"
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A network within a condition, which is read where somebody asks for it.
+
+    Attributes:
+        span: where it lies.
+    """
+
+    span: Span
+
+
+AttributeValue: TypeAlias = (
+    "float | int | str | OnnxTensor | Branch | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]"
+)
 _T = TypeVar("_T")
-_SUBGRAPHS: Final = frozenset({5, 10})
+_GRAPH: Final = 5
+_SUBGRAPHS: Final = frozenset({_GRAPH, 10})
 
 
 @dataclass
@@ -139,10 +156,13 @@ def read_node(wire: Wire, span: Span) -> OnnxNode:
 def _read_attribute(wire: Wire, span: Span, operator: str) -> tuple[str, AttributeValue]:
     message = Message(wire, span, "an attribute")
     name, kind = message.text(1), message.integer(20)
+    branch = message.span(6)
+    if operator == CONDITION and kind == _GRAPH and branch is not None and not message.has(11):
+        return name, Branch(branch)
     if kind in _SUBGRAPHS or message.has(6) or message.has(11):
         raise OperatorUnsupported(
             f"{quoted(operator)} holds a network of its own, which is not read",
-            hint="Export the network without conditions and loops.",
+            hint="Export the network without loops.",
         )
     if message.has(21):
         raise OperatorUnsupported(f"{quoted(operator)} belongs to a function, and functions are not read")

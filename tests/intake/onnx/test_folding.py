@@ -108,6 +108,18 @@ SHAPES_IN_THE_NETWORK = {
         helper.make_node("Reshape", ["floats", "column"], ["bias"]),
         node("Add", "x", "bias"),
     ],
+    "a size that bounds data": [
+        helper.make_node("Shape", ["x"], ["s"], start=0, end=1),
+        helper.make_node("Cast", ["s"], ["floats"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Reshape", ["floats", "none"], ["n"]),
+        helper.make_node("Div", ["n", "four"], ["most"]),
+        node("Clip", "x", "", "most"),
+    ],
+    "a table that is widened": [
+        helper.make_node("Expand", ["ones1", "three"], ["ones3"]),
+        helper.make_node("Mul", ["ones3", "numbers"], ["repeats"]),
+        node("Tile", "x", "repeats"),
+    ],
     "Constant Split": [
         helper.make_node("Constant", [], ["parts"], value_ints=[1, 4]),
         helper.make_node("Constant", [], ["half"], value_float=0.5),
@@ -116,6 +128,7 @@ SHAPES_IN_THE_NETWORK = {
     ],
 }
 TENSORS = {
+    "numbers": ints(1, 2, 3), "none": ints(),
     "zero": np.int64(0), "one": np.int64(1), "thirty": np.int64(30), "axes": ints(0), "rest": ints(-1),
     "minus": ints(-1), "column": ints(-1, 1, 1), "three": ints(3), "row": normal(1, 5, 6),
     "six": ints(0, 1, 2, 0, 0, 1), "whole": ints(5, 3, 2, 1, 0, 9), "n2": np.int64(1), "four": np.float32(4),
