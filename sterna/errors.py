@@ -15,7 +15,7 @@
     │   ├── OperatorUnsupported      operators outside the allow-list, by name
     │   ├── NothingToTernarise       no weight of a linear, convolution, … layer is left
     │   ├── NonFiniteWeights         NaN or infinity in the weights
-    │   ├── ModelDoesNotRun          the network fails on the first batch of the data
+    │   ├── ModelDoesNotRun          the network fails on the data, or cannot be trained
     │   ├── DataCorrupt              truncated or not an .npz
     │   ├── DataUnsafe               object arrays, which are pickles
     │   ├── DataTooLarge             above a limit that the service sets
@@ -144,7 +144,7 @@ class NonFiniteWeights(InputError):
 
 
 class ModelDoesNotRun(InputError):
-    """The network fails on its first batch."""
+    """The network fails on the data, or cannot be trained."""
 
     code = "MODEL_DOES_NOT_RUN"
 

@@ -35,6 +35,7 @@ from sterna.compress.checkpoints import (
 from sterna.compress.device import choose_device
 from sterna.compress.exports import Exporter
 from sterna.compress.findings import Finding, look_at_codes, look_at_weights
+from sterna.compress.network_errors import network_errors
 from sterna.compress.plan import (
     Plan,
     check_statistics,
@@ -149,10 +150,11 @@ class _Job:
     def run(self) -> Result:
         """The way of a job."""
         network, inspection, data = self.validate()
-        module, plan, baseline = self.measure_baseline(network, data)
-        landed = self.train(module, inspection, data, plan)
-        self.pack(network, module, landed, plan, baseline)
-        return self.report(network, data, landed, plan, baseline)
+        with network_errors():
+            module, plan, baseline = self.measure_baseline(network, data)
+            landed = self.train(module, inspection, data, plan)
+            self.pack(network, module, landed, plan, baseline)
+            return self.report(network, data, landed, plan, baseline)
 
     @cached_property
     def inputs(self) -> str:

@@ -2,6 +2,7 @@
 
 from sterna.graph.check import check_graph
 from sterna.graph.dtypes import DTYPES, FLOATING
+from sterna.graph.entries import Operator
 from sterna.graph.json_form import graph_from_json, graph_to_json
 from sterna.graph.layers import Layer, find_layers, is_excluded
 from sterna.graph.network import (
@@ -16,7 +17,7 @@ from sterna.graph.network import (
     TensorRef,
     ValueRef,
 )
-from sterna.graph.operators import OPERATORS, Operator
+from sterna.graph.operators import OPERATORS
 
 __all__ = [
     "DTYPES",

@@ -66,6 +66,7 @@ _ASK_FOR_SIZES: Final = frozenset(
         "aten.full_like.default", "aten.new_zeros.default", "aten.new_ones.default", "aten.new_full.default",
     }
 )  # fmt: skip
+_SUMMED: Final = {"self": "dims_self", "other": "dims_other"}
 _POSITION_NAME: Final = re.compile(
     r"(^|[._])(wpe|pos|positions?|positional|pos(ition)?_?emb\w*)([._]|$)", re.IGNORECASE | re.ASCII
 )
@@ -108,7 +109,10 @@ def _uses(graph: Graph) -> Iterator[tuple[str, _Use]]:
             if isinstance(argument, tuple):
                 yield from _uses_in_list(node, name, argument, tensors)
             elif seen := tensors.find(argument):
-                yield seen.name, _use(node, name, seen, from_inputs)
+                if node.operator == "aten.tensordot.default":
+                    yield seen.name, _tensordot_use(node, name, seen, tensors)
+                else:
+                    yield seen.name, _use(node, name, seen, from_inputs)
     for output in graph.outputs:
         yield from ((seen.name, _FUNCTION) for seen in _seen_in(output, tensors))
 
@@ -122,6 +126,18 @@ def _use(node: Node, argument_name: str, seen: Seen, from_inputs: Set[str]) -> _
     if argument_name == operator.left:
         return _layer_use(operator.kind, seen.axis(-2))
     return _FUNCTION
+
+
+def _tensordot_use(node: Node, argument_name: str, seen: Seen, tensors: SeenTensors) -> _Use:
+    """As of an einsum: the axes that are not summed over are passed on, and the longest of them has the scales."""
+    summed = node.arguments.get(_SUMMED.get(argument_name, ""))
+    if not isinstance(summed, tuple) or not summed or not seen.axes:
+        return _FUNCTION
+    shape, lost = tensors.shape(seen), {axis % len(seen.axes) for axis in summed if type(axis) is int}
+    passed_on = [axis for axis in range(len(shape)) if axis not in lost]
+    if not passed_on:
+        return _FUNCTION
+    return _layer_use("linear", seen.axis(max(passed_on, key=lambda axis: (shape[axis], axis))))
 
 
 def _layer_use(kind: str, axis: int) -> _Use:

@@ -36,8 +36,10 @@ from sterna.intake.json_text import Reader
 from sterna.intake.limits import MODEL
 from sterna.intake.pt2_arguments import read_argument, read_names
 from sterna.intake.pt2_nodes import RawNode, needed_nodes
+from sterna.intake.pt2_overwrites import needs_conversion
 from sterna.intake.pt2_regions import Body
 from sterna.intake.pt2_tensors import StoredTensor, scalar_type
+from sterna.intake.write_back import layout, without_strides
 
 _PLACES: Final = frozenset({"device", "layout", "pin_memory", "cudnn_enabled", "cudnn_enable"})
 _NET = Reader("the network", MODEL)
@@ -91,14 +93,15 @@ class _GraphReader:
     ) -> None:
         self._body = Body(body)
         self._stored = stored
-        self._values = Values()
+        self._nodes: list[Node] = []
+        self._values = Values(self._nodes)
+        self._filled = False
         self._bound: dict[str, BoundTensor] = {}
         self._inputs: list[Input] = []
         for spec in _NET.get(signature, "input_specs", list):
             self._read_input(*_NET.union(spec, "input_specs"))
         self._share_tied()
         self._output_names = _output_names(_NET.get(signature, "output_specs", list))
-        self._nodes: list[Node] = []
 
     def read(self) -> Graph:
         integers = {name for name, bound in self._bound.items() if self._stored[bound.name].dtype not in FLOATING}
@@ -147,63 +150,64 @@ class _GraphReader:
                 self._bound[value] = first.setdefault(stored, bound)
 
     def _read_node(self, raw: RawNode) -> None:
-        overwritten = self._overwritten(raw)
-        arguments = self._arguments(raw)
+        if raw.in_place:
+            self._overwrite(raw)
+            return
         outputs, listed = self._outputs(raw)
-        if overwritten is not None:
-            self._values.overwrite(overwritten, outputs[0])
-        else:
-            self._define(outputs, raw if OPERATORS[raw.operator].may_alias else None)
-        self._nodes.append(Node(raw.operator, arguments, outputs, listed or len(outputs) > 1))
+        node = Node(raw.operator, self._arguments(raw), outputs, listed or len(outputs) > 1)
+        laid_out_anew = self._filled or self._values.made_anew
+        self._nodes.append(without_strides(node) if laid_out_anew else node)
+        self._define(raw, node)
+
+    def _overwrite(self, raw: RawNode) -> None:
+        target, (output, *_) = self._overwritten(raw), self._outputs(raw)[0]
+        converted = needs_conversion(raw, target, self._dtype_of)
+        old = self._resolve(target)
+        made = f"{output}_unconverted" if converted else output
+        self._nodes.append(Node(raw.operator, self._arguments(raw), (made,)))
+        if converted:
+            self._nodes.append(Node("aten.type_as.default", {"self": ValueRef(made), "other": old}, (output,)))
+        self._filled |= bool(raw.fills)
+        (self._values.turn if raw.turns else self._values.overwrite)(target, output, region=raw.region)
 
     def _arguments(self, raw: RawNode) -> dict[str, Argument]:
         arguments = {name: form for name, form in raw.arguments if name not in _PLACES}
-        if raw.in_place:  # dropout_(self, …) is dropout(input, …)
+        taken = OPERATORS[raw.operator].arguments
+        if raw.fills:
+            arguments = {raw.fills[name]: form for name, form in arguments.items() if name in raw.fills}
+        elif raw.in_place:  # dropout_(self, …) is dropout(input, …)
             first = raw.arguments[0][0]
-            arguments = {OPERATORS[raw.operator].arguments[0]: arguments.pop(first, None), **arguments}
+            arguments = {taken[0]: arguments.pop(first, None), **arguments}
         elif raw.computes_sizes:  # math.floor(x) is floor(a)
-            arguments = dict(zip(OPERATORS[raw.operator].arguments, arguments.values(), strict=False))
+            arguments = dict(zip(taken, arguments.values(), strict=False))
         return {name: read_argument(form, self._resolve) for name, form in arguments.items()}
 
     def _outputs(self, raw: RawNode) -> tuple[tuple[str, ...], bool]:
         read = [read_names(form) for form in raw.outputs]
         return tuple(name for names, _ in read for name in names), any(listed for _, listed in read)
 
-    def _overwritten(self, raw: RawNode) -> str | None:
-        """The value that an in-place node overwrites, None where it overwrites nothing."""
-        if not raw.in_place:
-            return None
+    def _overwritten(self, raw: RawNode) -> str:
+        """The value that an in-place node overwrites."""
         target = raw.first_name
-        if target is None or target in self._bound or len(raw.outputs) != 1:
+        if target is None or target in self._bound or len(self._outputs(raw)[0]) != 1:
             raise OperatorUnsupported(
                 f"{raw.target} overwrites a parameter or a buffer of the network",
                 hint="Compute it without changing the module's own tensors and export again.",
             )
-        self._values.read(target)
-        self._check_promotion(raw, target)
         return target
-
-    def _check_promotion(self, raw: RawNode, target: str) -> None:
-        """Overwriting keeps the element type of what is overwritten; computing anew must give the same one."""
-        kept = self._dtype_of(target)
-        for name in raw.names - {target}:
-            other = self._dtype_of(name)
-            if other not in {kept, None} and not (kept in FLOATING and other not in FLOATING):
-                raise OperatorUnsupported(
-                    f"{raw.target} overwrites a {kept} value with the result of a {other} one",
-                    hint="Convert to one element type first and export again.",
-                )
 
     def _dtype_of(self, name: str) -> str | None:
         if name not in self._body.metadata:
             return None
         return scalar_type(_NET.get(_NET.get(self._body.metadata, name, dict), "dtype", int))
 
-    def _define(self, outputs: tuple[str, ...], aliasing: RawNode | None) -> None:
-        sources = aliasing.first_names if aliasing is not None else frozenset()
-        owned = bool(sources & self._bound.keys())
-        for output in outputs:
-            self._values.define(output, sharing=sorted(sources - self._bound.keys()), owned_by_network=owned)
+    def _define(self, raw: RawNode, node: Node) -> None:
+        sources = raw.first_names if OPERATORS[node.operator].may_alias else frozenset()
+        shared, owned = sorted(sources - self._bound.keys()), bool(sources & self._bound.keys())
+        if len(shared) == 1 and not owned and self._values.define_views(shared[0], node):
+            return
+        for output in node.outputs:
+            self._values.define(output, sharing=shared, shown=layout(node), owned_by_network=owned, region=raw.region)
 
     def _resolve(self, name: str) -> Argument:
         if name in self._bound:

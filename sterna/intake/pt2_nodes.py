@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Self
@@ -24,8 +24,22 @@ _SIZE_OPERATORS: Final = {
     "torch.sym_min": "min",
     "torch._sym_sqrt": "sqrt",
 }
-# Where to run is not the file's to say, so what goes to a device and a type goes to the type.
-_WITHOUT_PLACE: Final = {"aten.to.device": "aten.to.dtype"}
+# Where to run is not the file's to say, so what goes to a device and a type goes to the type. Memory that nobody has
+# written may hold anything, so also zeros, the same in every run. For all but complex numbers `sgn` is `sign`.
+_READ_AS: Final = {
+    "aten.to.device": "aten.to.dtype",
+    "aten.sgn.default": "aten.sign.default",
+    "aten.empty.memory_format": "aten.zeros.default",
+    "aten.empty_like.default": "aten.zeros_like.default",
+    "aten.new_empty.default": "aten.new_zeros.default",
+}
+# What overwrites all of its first argument: what gives the same, and the arguments of that by those in the file.
+_FILLS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
+    "aten.copy_.default": ("aten.expand_as.default", {"src": "self", "self": "other"}),
+    "aten.fill_.Tensor": ("aten.expand_as.default", {"value": "self", "self": "other"}),
+    "aten.fill_.Scalar": ("aten.full_like.default", {"self": "self", "value": "fill_value"}),
+    "aten.zero_.default": ("aten.zeros_like.default", {"self": "self"}),
+}
 _ASSERTIONS: Final = frozenset(
     {
         "torch.ops.aten._assert_scalar.default",
@@ -46,11 +60,13 @@ class RawNode:
         target: name of the operator in the file.
         arguments: name and unread form of each.
         outputs: unread forms.
+        region: the part without gradients in which it stands, 0 outside of them.
     """
 
     target: str
     arguments: tuple[tuple[str, object], ...]
     outputs: tuple[object, ...]
+    region: int = 0
 
     @classmethod
     def read(cls, form: object) -> Self:
@@ -69,17 +85,35 @@ class RawNode:
             gives_float = any(isinstance(form, dict) and "as_sym_float" in form for form in self.outputs)
             return f"{'float' if gives_float else 'int'}.{_SIZE_OPERATORS[self.target]}"
         name = self.target.removeprefix("torch.ops.")
-        return self._out_of_place(name) if self.in_place else _WITHOUT_PLACE.get(name, name)
+        return _out_of_place(name) if self.in_place else _READ_AS.get(name, name)
 
     @cached_property
     def in_place(self) -> bool:
-        """Whether it overwrites its first argument."""
-        return self._out_of_place(self.target.removeprefix("torch.ops.")) in OPERATORS
+        """Whether it overwrites its first argument, or gives it other axes."""
+        return _out_of_place(self.target.removeprefix("torch.ops.")) in OPERATORS
+
+    @property
+    def turns(self) -> bool:
+        """Whether it is in place and overwrites no memory, but gives its first argument other axes or no gradients."""
+        entry = OPERATORS[self.operator]
+        return self.in_place and not self.fills and entry.may_alias and entry.mode is None
+
+    @property
+    def fills(self) -> Mapping[str, str]:
+        """Where it overwrites all of its first argument: the arguments of `operator` by those in the file."""
+        _, arguments = _FILLS.get(self.target.removeprefix("torch.ops."), ("", {}))
+        return arguments
 
     @cached_property
     def names(self) -> frozenset[str]:
         """Every value that the arguments mention."""
-        return frozenset(name for _, form in self.arguments for name in _names_in(form))
+        return self.names_but(())
+
+    def names_but(self, left_out: Collection[str]) -> frozenset[str]:
+        """Every value that the arguments mention, but for some of these."""
+        return frozenset(
+            name for argument, form in self.arguments if argument not in left_out for name in _names_in(form)
+        )
 
     @property
     def first_name(self) -> str | None:
@@ -107,15 +141,6 @@ class RawNode:
     def makes_sizes(self) -> bool:
         """Whether it makes sizes and truths about sizes, and no tensor."""
         return all(isinstance(form, dict) and form.keys() <= _SIZE_OUTPUTS for form in self.outputs)
-
-    @staticmethod
-    def _out_of_place(name: str) -> str:
-        """`aten.relu.default` for `aten.relu_.default`, an empty text for what has no underscore there."""
-        namespace, _, rest = name.partition(".")
-        function, _, overload = rest.partition(".")
-        if not function.endswith("_") or function.startswith("__"):
-            return ""
-        return f"{namespace}.{function[:-1]}.{overload}"
 
 
 def needed_nodes(nodes: Sequence[RawNode], outputs: Iterable[str], *, counters: Collection[str]) -> list[RawNode]:
@@ -146,6 +171,17 @@ def needed_nodes(nodes: Sequence[RawNode], outputs: Iterable[str], *, counters: 
 def _counts(node: RawNode, counters: Collection[str]) -> bool:
     """Whether a node adds a constant to a counter, or changes it in such a way, and does nothing else."""
     return node.in_place and node.first_name in counters and node.names == {node.first_name}
+
+
+def _out_of_place(name: str) -> str:
+    """`aten.relu.default` for `aten.relu_.default`, an empty text for what has no underscore there."""
+    if name in _FILLS:
+        return _FILLS[name][0]
+    namespace, _, rest = name.partition(".")
+    function, _, overload = rest.partition(".")
+    if not function.endswith("_") or function.startswith("__"):
+        return ""
+    return f"{namespace}.{function[:-1]}.{overload}"
 
 
 def _names_in(form: object) -> Iterator[str]:

@@ -11,6 +11,7 @@ gradients as well. Other graphs within graphs (`cond`, `scan`, …) are refused 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from sterna.errors import ModelCorrupt, ModelTooLarge, ModelUnsafe, OperatorUnsupported
@@ -48,12 +49,16 @@ class Body:
         self.metadata: dict[str, object] = {}
         self.nodes: list[RawNode] = []
         self._regions = 0
-        for node in self._expanded(form, {}, 0):
+        for node in self._expanded(form, {}, (0, 0)):
             self.nodes.append(node)
             if len(self.nodes) > MAX_NODES:
                 raise ModelTooLarge(f"the network has more than {MAX_NODES} nodes, which are read at most")
 
-    def _expanded(self, form: Mapping[str, object], names: Mapping[str, str], depth: int) -> Iterator[RawNode]:
+    def _expanded(
+        self, form: Mapping[str, object], names: Mapping[str, str], place: tuple[int, int]
+    ) -> Iterator[RawNode]:
+        """The nodes of a graph that lies so deep in regions, and in that one without gradients."""
+        depth, region = place
         if depth > MAX_DEPTH:
             raise ModelTooLarge(f"the network has regions within regions; at most {MAX_DEPTH} deep are read")
         # Schemas before this member came about leave it out.
@@ -62,7 +67,7 @@ class Body:
         for name, meta in _NET.get(form, "tensor_values", dict).items():
             self.metadata.setdefault(names.get(name, name), meta)
         for item in _NET.get(form, "nodes", list):
-            node = _renamed_node(RawNode.read(item), names)
+            node = replace(_renamed_node(RawNode.read(item), names), region=region)
             if node.target in _SWITCH:
                 yield from self._region(node, depth)
             else:
@@ -74,7 +79,8 @@ class Body:
         at = _GRAPH[node.target]
         graph = _NET.get(_argument(node, at, "as_graph"), "graph", dict)
         names = self._names_in(graph, [form for _, form in node.arguments[at + 1 :]])
-        yield from self._expanded(graph, names, depth + 1)
+        region = node.region or (self._regions if node.target == _GRADIENTS else 0)
+        yield from self._expanded(graph, names, (depth + 1, region))
         operator = "torch.ops.aten.detach.default" if node.target == _GRADIENTS else "torch.ops.aten.alias.default"
         made = _NET.get(graph, "outputs", list)
         if len(made) != len(node.outputs):
@@ -82,7 +88,7 @@ class Body:
         for inner, outer in zip(made, node.outputs, strict=True):
             if not isinstance(outer, dict) or "as_tensor" not in outer:
                 raise OperatorUnsupported("a region of the network gives something that is no tensor", hint=_HINT)
-            yield RawNode(operator, (("self", _renamed(inner, names)),), (outer,))
+            yield RawNode(operator, (("self", _renamed(inner, names)),), (outer,), node.region)
 
     def _names_in(self, graph: Mapping[str, object], given: list[object]) -> Mapping[str, str]:
         """What the names in a region stand for outside: what it takes, and new names for what it makes."""

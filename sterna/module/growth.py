@@ -13,7 +13,7 @@ from typing import Any, Final
 from torch import Tensor
 
 from sterna.errors import ModelTooLarge
-from sterna.graph.operators import USUAL_NUMBER, Operator
+from sterna.graph.entries import USUAL_NUMBER, Operator
 
 MAX_MADE_ELEMENTS: Final = 2**30
 

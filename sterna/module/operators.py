@@ -98,6 +98,16 @@ _OVERLOADS: Final = (
     _aten.var.correction, _aten.std.correction, _aten.var_mean.correction, _aten.std_mean.correction,
     _aten.norm.Scalar, _aten.norm.ScalarOpt_dim, _aten.linalg_vector_norm.default, _aten.linalg_norm.default,
     _aten.count_nonzero.default, _aten.count_nonzero.dim_IntList, _aten.sym_size.int, _aten.sym_numel.default,
+    _aten.inner.default, _aten.rrelu.default, _aten.positive.default, _aten.ravel.default, _aten.atleast_1d.default,
+    _aten.atleast_2d.default, _aten.atleast_3d.default, _aten.moveaxis.int, _aten.moveaxis.intlist, _aten.hsplit.int,
+    _aten.vsplit.int, _aten.hsplit.array, _aten.vsplit.array, _aten.hstack.default, _aten.vstack.default,
+    _aten.dstack.default, _aten.column_stack.default, _aten.row_stack.default, _aten.fliplr.default,
+    _aten.flipud.default, _aten.rot90.default, _aten.diagonal_scatter.default, _aten.scatter_reduce.two,
+    _aten.asinh.default, _aten.acosh.default, _aten.atanh.default, _aten.erfinv.default,
+    _aten.sinc.default, _aten.special_sinc.default, _aten.special_expit.default, _aten.negative.default,
+    _aten.absolute.default, _aten.vdot.default, _aten.cummax.default, _aten.cummin.default, _aten.heaviside.default,
+    _aten.linalg_vecdot.default, _aten.ger.default, _aten.kron.default, _aten.tensordot.default,
+    _aten.bitwise_xor.Scalar, _aten.__xor__.Tensor, _aten.__xor__.Scalar, _aten.histc.default,
 )  # fmt: skip
 
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {

@@ -36,6 +36,14 @@ def build_module(network: Network) -> nn.Module:
     return RebuiltNetwork(network)
 
 
+_FAILED: Final = "in the node "
+
+
+def node_that_failed(error: BaseException) -> str:
+    """Which node of a rebuilt network raised an error, in words; empty where none did."""
+    return next((note for note in getattr(error, "__notes__", ()) if note.startswith(_FAILED)), "")
+
+
 class Branch(nn.Module):
     """A place in the tree of names; it holds parameters, buffers and further branches, and computes nothing."""
 
@@ -66,7 +74,7 @@ class RebuiltNetwork(nn.Module):
             try:
                 self._run(node, values, device)
             except Exception as error:
-                error.add_note(f"in {node.operator}, which makes {', '.join(node.outputs[:3])}")
+                error.add_note(f"{_FAILED}{node.operator}, which makes {', '.join(node.outputs[:3])}")
                 raise
             for name in finished:
                 del values[name]

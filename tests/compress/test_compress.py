@@ -363,6 +363,44 @@ def test_a_network_that_gives_nothing_to_train_on_does_not_run(tmp_path):
         compress(model, None, spec(target_sparsity=0.5), tmp_path)
 
 
+class LooksUp(nn.Module):
+    """Indices are an input beside the one that the table is made of, so nothing but a run tells which are too large."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x, index):
+        return self.fc(x).gather(1, index)
+
+
+class Steps(LooksUp):
+    """torch has no derivative of a step."""
+
+    def forward(self, x, index):
+        return torch.heaviside(self.fc(x), x) + index
+
+
+@pytest.mark.parametrize(
+    ("make", "largest", "words"),
+    [
+        (LooksUp, 9, r"in the node aten\.gather.*out of bounds"),
+        (Steps, 3, "in the backward pass.*heaviside"),
+    ],
+)
+def test_a_network_that_fails_after_the_first_batch_is_typed(tmp_path, make, largest, words):
+    axes = {0: torch.export.Dim("batch")}
+    inputs = (torch.randn(3, 4), torch.zeros(3, 4, dtype=torch.int64))
+    model = exported(make(), *inputs, path=tmp_path / "m.pt2", dynamic_shapes=(axes, axes))
+    index = np.zeros((200, 4), np.int64)
+    index[:40] = largest  # samples that are not held out
+    held_out = {"eval_x": np.ones((70, 4), np.float32), "eval_index": np.zeros((70, 4), np.int64)}
+    np.savez(tmp_path / "data.npz", x=np.ones((200, 4), np.float32), index=index, **held_out)
+    with pytest.raises(ModelDoesNotRun, match=words) as refusal:
+        compress(model, tmp_path / "data.npz", spec(target_sparsity=0.5), tmp_path / "out")
+    assert "all of the data" in refusal.value.hint
+
+
 def test_load_gives_a_module_in_evaluation_mode(mlp, tmp_path):
     compress(mlp.model, mlp.data, spec(), tmp_path)
     module = sterna.load(tmp_path / ARTIFACT_NAME)

@@ -34,6 +34,8 @@ def only(graph: Graph, exclude=()):
         ("aten.mm.default", "self", (5, 4), "linear", 0),
         ("aten.addmm.default", "mat1", (5, 4), "linear", 0),
         ("aten.matmul.default", "self", (2, 5, 4), "linear", 1),
+        ("aten.inner.default", "other", (5, 4), "linear", 0),
+        ("aten.inner.default", "self", (5, 4), "linear", 0),
     ],
 )
 def test_weights_and_their_output_axis(operator, argument, shape, kind, axis):
@@ -41,6 +43,29 @@ def test_weights_and_their_output_axis(operator, argument, shape, kind, axis):
     assert (layer.kind, layer.channel_axis, layer.shape) == (kind, axis, shape)
     assert layer.ternarisable
     assert layer.why_not == ""
+
+
+@pytest.mark.parametrize(
+    ("argument", "shape", "summed", "axis"),
+    [
+        ("other", (4, 5), (0,), 1),
+        ("other", (5, 4), (-1,), 0),
+        ("self", (5, 4), (1,), 0),
+        ("other", (4, 3, 6), (0,), 2),
+        ("other", (4, 7, 6), (0,), 1),
+        ("other", (4, 3, 6), (0, 1), 2),
+    ],
+)
+def test_factors_of_a_tensordot(argument, shape, summed, axis):
+    arguments = {argument: TensorRef("w"), f"dims_{argument}": summed}
+    layer = only(graph_of({"w": parameter(*shape)}, ("aten.tensordot.default", arguments)))
+    assert (layer.kind, layer.channel_axis, layer.ternarisable) == ("linear", axis, True)
+
+
+@pytest.mark.parametrize("summed", [(), (0, 1)])  # an outer product; a sum of everything
+def test_what_of_a_tensordot_is_no_layer(summed):
+    arguments = {"self": X, "other": TensorRef("w"), "dims_other": summed}
+    assert find_layers(graph_of({"w": parameter(4, 5)}, ("aten.tensordot.default", arguments))) == ()
 
 
 def test_weights_are_counted_and_biases_are_no_layers():

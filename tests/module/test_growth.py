@@ -33,6 +33,7 @@ def network(operator: str, **arguments: object) -> nn.Module:
         ("aten.constant_pad_nd.default", {"self": X, "pad": (HUGE, 0)}),
         ("aten.upsample_nearest2d.vec", {"input": X, "output_size": (2**20, 2**20), "scale_factors": None}),
         ("aten.diag_embed.default", {"self": X, "offset": 2**16}),
+        ("aten.histc.default", {"self": X, "bins": HUGE}),
     ],
 )
 def test_memory_without_bound_is_refused(operator, arguments):
@@ -68,6 +69,19 @@ def test_usual_layers_are_not_measured(monkeypatch):
     node = Node("aten.conv2d.default", {"input": X, "weight": X, "padding": (64, 1), "stride": (2, 2)}, ("y",))
     module = build_module(Network(Graph((Input("x", "float32", (None, 2, 3, 3)),), {}, (node,), (ValueRef("y"),))))
     assert module(torch.ones(2, 2, 3, 3)).shape == (2, 2, 65, 2)
+
+
+@pytest.mark.parametrize(
+    ("operator", "arguments", "elements"),
+    [
+        ("aten.inner.default", {}, 2**40),
+        ("aten.kron.default", {}, 2**42),
+        ("aten.tensordot.default", {"dims_self": (1,), "dims_other": (1,)}, 2**40),
+    ],
+)
+def test_products_of_two_large_values_are_refused(operator, arguments, elements):
+    with pytest.raises(ModelTooLarge, match=f"{operator} would make {elements} elements"):
+        network(operator, self=X, other=X, **arguments)(torch.ones(2**20, 2))
 
 
 def test_doubling_again_and_again_is_refused():
@@ -203,6 +217,16 @@ CALLS = {  # one of each
     "aten.new_full.default": {"self": values(3), "size": [4], "fill_value": 2},
     "aten.one_hot.default": {"self": indices(3), "num_classes": 5},
     "aten.outer.default": {"self": values(3), "vec2": values(4)},
+    "aten.ger.default": {"self": values(3), "vec2": values(4)},
+    "aten.inner.default": {"self": values(3, 2), "other": values(4, 2)},
+    "aten.kron.default": {"self": values(3, 2), "other": values(4)},
+    "aten.tensordot.default": {"self": values(3, 2), "other": values(2, 5), "dims_self": [1], "dims_other": [0]},
+    "aten.histc.default": {"self": values(3, 2), "bins": 7, "min": -1.0, "max": 1.0},
+    "aten.hstack.default": {"tensors": [values(3, 2), values(3, 1)]},
+    "aten.vstack.default": {"tensors": [values(3, 2), values(2)]},
+    "aten.row_stack.default": {"tensors": [values(3, 2), values(2)]},
+    "aten.dstack.default": {"tensors": [values(3, 2), values(3, 2)]},
+    "aten.column_stack.default": {"tensors": [values(3, 2), values(3)]},
     "aten.cat.default": {"tensors": [values(3, 2), values(1, 2)]},
     "aten.concat.default": {"tensors": [values(3, 2), values(1, 2)], "dim": 0},
     "aten.stack.default": {"tensors": [values(3), values(3)], "dim": 1},

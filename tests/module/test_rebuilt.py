@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812  its usual name
 
 from sterna.errors import ModelUnsafe
 from sterna.graph import Graph, Input, Network, Node, TensorInfo, TensorRef, ValueRef
-from sterna.module import build_module, tensors_of
+from sterna.module import build_module, node_that_failed, tensors_of
 from sterna.module.operators import FUNCTIONS
 
 
@@ -304,6 +304,16 @@ def test_tied_weights_are_one_parameter(rebuild):
     assert_same(rebuilt(inputs), model(inputs))
 
 
+def test_frozen_parameters_are_trained(rebuild):
+    """A network that was exported with all of them frozen is fine-tuned all the same (docs/models.md)."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    model[0].requires_grad_(requires_grad=False)
+    rebuilt = rebuild(model, (torch.randn(4, 4),))
+    assert {name: one.requires_grad for name, one in rebuilt.named_parameters()} == dict.fromkeys(
+        model.state_dict(), True
+    )
+
+
 def test_tensors_come_back_as_arrays(rebuild):
     model = cnn()
     rebuilt = rebuild(model, CASES["cnn"].inputs(4))
@@ -353,7 +363,8 @@ def test_no_name_can_hide_a_part_of_a_module(network, name):
 def test_a_failing_node_is_named(network):
     with pytest.raises(RuntimeError) as caught:
         build_module(network)(torch.ones(1, 3))
-    assert "in aten.linear.default, which makes y" in caught.value.__notes__
+    assert node_that_failed(caught.value) == "in the node aten.linear.default, which makes y"
+    assert node_that_failed(RuntimeError("of something else")) == ""
 
 
 def test_values_are_let_go_after_their_last_use(network, monkeypatch):

@@ -14,6 +14,7 @@ Inputs = Callable[[int, int], tuple[Tensor, ...]]
 Axes = tuple[dict[int, Any], ...]
 BATCH = torch.export.Dim("batch")
 LENGTH = torch.export.Dim("length", min=5, max=24)
+EDGES = torch.export.Dim("edges", min=2, max=64)
 OTHER = torch.export.Dim("other", min=2, max=24)
 
 
@@ -98,6 +99,11 @@ def _graph(batch: int, length: int) -> tuple[Tensor, ...]:
     return torch.randn(batch, length, 5), torch.randn(batch, length, length)
 
 
+def _edges(batch: int, length: int) -> tuple[Tensor, ...]:
+    source, target = torch.randint(0, length, (2, 4 * batch))
+    return torch.randn(length, 5), source, target
+
+
 _BY_TEXT: Axes = ({0: BATCH, 1: LENGTH},)
 ARCHITECTURES = {
     "resnet18": Architecture(vision.ResNet18, *_images(3, 32, 32)),
@@ -123,6 +129,8 @@ ARCHITECTURES = {
     "conv_lstm": Architecture(sequence.ConvLstm, *_fixed(_series(1, 8, axis=3))),
     "tcn": Architecture(sequence.TemporalConvNet, *_series(3, axis=2)),
     "wavenet": Architecture(sequence.WaveNet, *_series(1, axis=2)),
+    "shifted_right": Architecture(sequence.ShiftedRight, *_tokens(30)),
+    "temporal_shift": Architecture(sequence.TemporalShift, *_series(6)),
     "voice_activity": Architecture(sequence.VoiceActivity, *_images(96)),
     "text_cnn": Architecture(sequence.TextCnn, *_tokens(40)),
     "bag_of_words": Architecture(sequence.BagOfWords, _words, ({0: BATCH, 1: LENGTH}, {0: BATCH})),
@@ -138,4 +146,5 @@ ARCHITECTURES = {
     "cross_attention": Architecture(attention.CrossAttention, _memory, ({0: BATCH}, {0: BATCH, 1: LENGTH})),
     "mixture": Architecture(attention.Mixture, *_images(6)),
     "graph": Architecture(attention.Graph, _graph, ({0: BATCH, 1: LENGTH}, {0: BATCH, 1: LENGTH, 2: LENGTH})),
+    "message_passing": Architecture(attention.MessagePassing, _edges, ({0: LENGTH}, {0: EDGES}, {0: EDGES})),
 }

@@ -184,3 +184,41 @@ class BagOfWords(nn.Module):
 
     def forward(self, words: Tensor, numbers: Tensor) -> Tensor:
         return self.cross(self.bag(words), self.dense(numbers))
+
+
+class ShiftedRight(nn.Module):
+    """Written as BART shifts its targets: into zeros, slice by slice, and padding is masked in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(30, 8)
+        self.mix = nn.Conv1d(8, 8, 3)
+        self.head = nn.Linear(8, 30)
+
+    def forward(self, targets: Tensor) -> Tensor:
+        shifted = targets.new_zeros(targets.shape)
+        shifted[:, 1:] = targets[:, :-1].clone()
+        shifted[:, 0] = 2
+        shifted.masked_fill_(shifted == 7, 1)
+        x = self.embed(shifted)
+        x[:, 0] *= 0.5
+        past = F.pad(x.transpose(1, 2), (2, 0))
+        return self.head(x + F.relu(self.mix(past)).transpose(1, 2))
+
+
+class TemporalShift(nn.Module):
+    """Lin et al., 2019: some channels are taken from the moment before, some from the one after."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.down = nn.Linear(6, 8), nn.Linear(8, 4)
+
+    def forward(self, series: Tensor) -> Tensor:
+        x = self.up(series)
+        shifted = torch.empty_like(x)
+        shifted[:, :-1, :2] = x[:, 1:, :2]
+        shifted[:, -1, :2].zero_()
+        shifted[:, 1:, 2:4] = x[:, :-1, 2:4]
+        shifted[:, 0, 2:4].fill_(0.1)
+        shifted[:, :, 4:] = x[:, :, 4:]
+        return self.down(F.relu_(shifted))
