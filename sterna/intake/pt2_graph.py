@@ -203,6 +203,8 @@ class _GraphReader:
 
     def _define(self, raw: RawNode, node: Node) -> None:
         sources = raw.first_names if OPERATORS[node.operator].may_alias else frozenset()
+        if node.operator == "aten.einsum.default" and len(sources) > 1:
+            sources = frozenset()  # of several it makes a product, which is new
         shared, owned = sorted(sources - self._bound.keys()), bool(sources & self._bound.keys())
         if len(shared) == 1 and not owned and self._values.define_views(shared[0], node):
             return

@@ -93,7 +93,7 @@ def put_back(node: Node, old: str, pieces: Sequence[str], name: str) -> Node:
         return Node(_SCATTERS[node.operator], {"self": ValueRef(old), "src": piece, **rest}, (name,))
     if node.operator == _NARROW:
         start, end = _bounds(node) or (0, 0)
-        place = {"dim": rest["dim"], "start": start, "end": end}
+        place = {"dim": rest.get("dim"), "start": start, "end": end}
         return Node("aten.slice_scatter.default", {"self": ValueRef(old), "src": piece, **place}, (name,))
     if node.operator in _CUTS or node.operator == _UNBIND:
         joining = "aten.stack.default" if node.operator == _UNBIND else "aten.cat.default"
@@ -126,8 +126,8 @@ def _bounds(node: Node) -> tuple[int, int] | None:
 
 def _other_way_round(operator: str, rest: Mapping[str, Argument]) -> Mapping[str, Argument]:
     if operator in _MOVES:
-        return {"source": rest["destination"], "destination": rest["source"]}
-    return {"dims": _inverse(rest["dims"])} if operator == _PERMUTE else rest
+        return {"source": rest.get("destination"), "destination": rest.get("source")}
+    return {"dims": _inverse(rest.get("dims"))} if operator == _PERMUTE else rest
 
 
 def _inverse(dims: Argument) -> tuple[int, ...] | None:

@@ -204,6 +204,16 @@ def test_networks_that_cannot_be_read_so_are_refused(export, make):
         read_model(export(make(), torch.ones(3, 4)))
 
 
+def test_a_product_of_several_is_new_memory(export):
+    class Product(OverwritesWhatMayBeAView):
+        def forward(self, x: Tensor) -> Tensor:
+            y = torch.einsum("bi,oi->bo", x, self.fc.weight)
+            y[:, 0].mul_(2)
+            return y
+
+    assert "scatter" in read_model(export(Product(), torch.ones(3, 4))).graph.nodes[-1].operator
+
+
 def test_networks_that_can_have_no_trace_of_it(export):
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU6(inplace=True), nn.Dropout(inplace=True), nn.SiLU(inplace=True))
     graph = read_model(export(model, torch.ones(2, 1, 4, 4))).graph
