@@ -74,14 +74,14 @@ class Body:
                 yield node
 
     def _region(self, node: RawNode, depth: int) -> Iterator[RawNode]:
-        _check_switch(node, depth)
+        stops = _stops_gradients(node, depth)
         self._regions += 1
         at = _GRAPH[node.target]
         graph = _NET.get(_argument(node, at, "as_graph"), "graph", dict)
         names = self._names_in(graph, [form for _, form in node.arguments[at + 1 :]])
-        region = node.region or (self._regions if node.target == _GRADIENTS else 0)
+        region = node.region or (self._regions if stops else 0)
         yield from self._expanded(graph, names, (depth + 1, region))
-        operator = "torch.ops.aten.detach.default" if node.target == _GRADIENTS else "torch.ops.aten.alias.default"
+        operator = "torch.ops.aten.detach.default" if stops else "torch.ops.aten.alias.default"
         made = _NET.get(graph, "outputs", list)
         if len(made) != len(node.outputs):
             raise ModelCorrupt("a region of the network gives another number of values than its node says")
@@ -103,12 +103,17 @@ class Body:
         return {**made, **{_name(inner): _name(outer) for inner, outer in zip(taken, given, strict=True)}}
 
 
-def _check_switch(node: RawNode, depth: int) -> None:
-    """Raise unless the region computes what it would compute without its switch, but perhaps for gradients."""
+def _stops_gradients(node: RawNode, depth: int) -> bool:
+    """Whether a region has no gradients; they may be switched on where they are on already.
+
+    Raises:
+        OperatorUnsupported: without its switch it would compute something else.
+    """
     enabled = _NET.typed(_argument(node, _SWITCH[node.target], "as_bool"), bool, "as_bool")
     if enabled and (node.target == _AUTOCAST or depth):
         what = "autocast" if node.target == _AUTOCAST else "gradients inside a part that has none"
         raise OperatorUnsupported(f"a region of the network switches on {what}", hint=_HINT)
+    return node.target == _GRADIENTS and not enabled
 
 
 def _argument(node: RawNode, index: int, choice: str) -> Any:  # noqa: ANN401  whatever the choice holds

@@ -56,6 +56,44 @@ def test_what_has_no_gradient_in_the_original_has_none(export):
     assert having == {"b.weight", "b.bias"}
 
 
+class Enabled(Frozen):
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.a(x)
+        with torch.enable_grad():
+            x = x * 2
+        return self.b(x)
+
+
+def test_gradients_that_are_switched_on_where_they_are_on_go_on(export):
+    with torch.no_grad():  # exported so, the region stands in the file
+        path = export(Enabled(), torch.ones(3, 4))
+    rebuilt = build_module(read_model(path))
+    rebuilt(torch.randn(5, 4)).sum().backward()
+    assert all(parameter.grad is not None for parameter in rebuilt.parameters())
+
+
+class Masked(Frozen):
+    """A mask is made slice by slice without gradients, and written to once more with them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            mask = torch.zeros(x.shape[0], 4)
+            mask[:, 1:] = 1
+            mask[:, 3].mul_(-2)
+        mask[:, 0] = self.a(x)[:, 0]
+        return self.b(x) * mask
+
+
+def test_a_part_without_gradients_overwrites_what_it_has_made(export):
+    model, x = Masked(), torch.randn(5, 4)
+    rebuilt = build_module(read_model(export(model, torch.ones(3, 4))))
+    torch.testing.assert_close(rebuilt(x), model(x))
+    rebuilt(x).sum().backward()
+    model(x).sum().backward()
+    for found, wanted in zip(rebuilt.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(found.grad, wanted.grad)
+
+
 class Lower(nn.Module):
     def __init__(self):
         super().__init__()
