@@ -37,7 +37,7 @@ _SMALL: Final[dict[str, object]] = {
     **_all("num_experts num_local_experts n_routed_experts moe_num_experts num_experts_per_layer", 4),
     **_all("num_experts_per_tok num_selected_experts moe_topk moe_k top_k_experts", 2),
     **_all("n_group topk_group first_k_dense_replace", 1),
-    **_all("vocab_size vocab_size_per_layer_input decoder_vocab_size", VOCABULARY),
+    **_all("vocab_size vocab_size_per_layer_input decoder_vocab_size entity_vocab_size", VOCABULARY),
     **_all("max_position_embeddings n_positions max_source_positions max_target_positions n_ctx", 64),
     **_all("num_conv_pos_embeddings num_conv_pos_embedding_groups feature_projection_input_dim", 16),
     **_all("classifier_proj_size", 16),
@@ -92,7 +92,7 @@ def _smaller_list(name: str, value: Any) -> Any:  # noqa: ANN401  a list or a tu
         return type(value)(16 * 2**stage for stage in range(len(value)))
     if name in {"layer_types", "layers_block_type"} and value:
         return [value[0], value[-1]]
-    if name.endswith("_token_id") or name not in _SMALL:
+    if name.endswith(("_token_id", "intermediate_size")) or name not in _SMALL:
         return _SMALL.get(name, value)
     each = _SMALL[name]
     return each if isinstance(each, list) else type(value)([each] * len(value))

@@ -39,6 +39,8 @@ _LAYERS = {
     "aten.matmul.default": product("self other", "self", "other"),
     "aten.bmm.default": product("self mat2", "self", "mat2"),
     "aten.baddbmm.default": product("self batch1 batch2 beta alpha", "batch1", "batch2"),
+    # Experts of transformers: rows, sorted by the matrix of the stack that each of them meets.
+    "transformers.grouped_mm_fallback.default": layer("input weight offs", "linear", channel_axis=-1),
     # Its output-channel axis is what the equation says (einsum.py); one operand permuted is a view of it.
     "aten.einsum.default": replace(layer("equation tensors path", "einsum", weights="tensors"), may_alias=True),
     "aten.inner.default": replace(layer("self other", "linear", weights="other"), left="self", grows=True),

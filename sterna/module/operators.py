@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import torch
 
+from sterna.module.grouped import grouped_mm
 from sterna.module.sizes import SIZES
 
 _aten = torch.ops.aten
@@ -114,6 +115,7 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     **{str(overload): overload for overload in _OVERLOADS},
     "aten.batch_norm.default": partial(_aten.batch_norm.default, cudnn_enabled=True),
     "aten.instance_norm.default": partial(_aten.instance_norm.default, cudnn_enabled=True),
+    "transformers.grouped_mm_fallback.default": grouped_mm,
     **SIZES,
 }
 

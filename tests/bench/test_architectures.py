@@ -55,6 +55,18 @@ def test_a_file_of_one_size_is_the_exporters_doing():
     assert row.detail.startswith("the export's at 2")
 
 
+class DoesNotTrain(Small):
+    def forward(self, *inputs):
+        if self.training:
+            raise ValueError("no labels")
+        return super().forward(*inputs)
+
+
+def test_an_original_that_does_not_train_is_not_held_against_us():
+    row = examine("small", network(DoesNotTrain()), "pt2")
+    assert (row.verdict, row.detail) == ("fine", "the original does not train so: ValueError: no labels")
+
+
 class TrainsOtherwise(Small):
     def forward(self, *inputs):
         (result,) = super().forward(*inputs)
@@ -78,10 +90,10 @@ def test_a_gradient_that_differs_is_found_and_statistics_are_left_alone():
     assert torch.equal(one[0].running_mean, torch.zeros(4))
 
 
-def test_close_is_by_the_greatest_value_and_nan_equals_nan():
-    large = torch.tensor([1e4, 0.0, float("nan")])
-    assert same((large + torch.tensor([0.0, 0.05, 0.0]),), (large,))
-    assert not same((large + torch.tensor([0.0, 0.2, 0.0]),), (large,))
+def test_close_is_by_the_greatest_value_that_is_no_mask_and_nan_equals_nan():
+    large = torch.tensor([1e4, 0.0, float("nan"), -float("inf"), torch.finfo(torch.float32).min])
+    assert same((large + torch.tensor([0.0, 0.05, 0.0, 0.0, 0.0]),), (large,))
+    assert not same((large + torch.tensor([0.0, 0.2, 0.0, 0.0, 0.0]),), (large,))
     assert not same((large,), (large, large))
     assert not same((large[:2],), (large,))
 
