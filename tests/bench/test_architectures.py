@@ -55,6 +55,24 @@ def test_a_file_of_one_size_is_the_exporters_doing():
     assert row.detail.startswith("the export's at 2")
 
 
+class KeepsTraining(Small):
+    """Its statistics are those of the batch on purpose, which the rebuilt network does not reproduce."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4)
+
+    def forward(self, *inputs):
+        self.norm.train()
+        return super().forward(self.norm(inputs[0]))
+
+
+def test_what_torch_itself_computes_and_we_do_not_is_ours():
+    row = examine("small", network(KeepsTraining()), "pt2")
+    assert row.verdict == "differs"
+    assert row.detail.startswith("ours at 3: ")
+
+
 class DoesNotTrain(Small):
     def forward(self, *inputs):
         if self.training:
