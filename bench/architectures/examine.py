@@ -113,27 +113,46 @@ class _Comparison:
             results = session.run(None, {name: value.numpy() for name, value in self._named(inputs).items()})
             return tuple(map(torch.from_numpy, results))
         with torch.no_grad():
-            return tuple(torch.export.load(self.path).module()(*inputs))  # a file of our own making
+            return tuple(self._program()(*inputs))
 
     def _trains(self) -> tuple[Verdict, str]:
         """Gradients of every parameter, training; where those differ, in float64, and evaluating, as was exported."""
         inputs, original = self.network.draw(EXPORTED_SIZE), self.network.module
+        note = _frozen_alike(self.rebuilt, original)
         try:
             _gradients(original.train(), inputs)
         except Exception as error:  # noqa: BLE001  transformers' own
             return "fine", f"the original does not train so: {_short(error)}"
         try:
             if not (odd := odd_gradient(self.rebuilt.train(), original.train(), inputs)):
-                return "fine", ""
+                return "fine", note
             if not _odd_in_float64(self.rebuilt, original, inputs):
                 return "fine", "gradients are the same in float64 alone"
             if not odd_gradient(self.rebuilt.eval(), original.eval(), inputs):
                 return "fine", f"trains by other rules than it was exported with: gradient of {odd}"
-            program = torch.export.load(self.path).module()
-            whose = "ours" if odd_gradient(self.rebuilt, program, inputs) else "the export's"
+            whose = "ours" if odd_gradient(self.rebuilt, self._program(), inputs) else "the export's"
         except Exception as error:  # noqa: BLE001  the same
-            return "does not run", f"ours, training: {_short(error)}"
+            return "does not run", f"{self._whose_training(inputs)}, training: {_short(error)}"
         return "differs", f"{whose}: gradient of {odd}"
+
+    def _whose_training(self, inputs: tuple[Tensor, ...]) -> str:
+        try:
+            _gradients(self._program(), inputs)
+        except Exception:  # noqa: BLE001  whatever it raises
+            return "the export's"
+        return "ours"
+
+    def _program(self) -> nn.Module:
+        return torch.export.load(self.path).module()  # a file of our own making
+
+
+def _frozen_alike(rebuilt: nn.Module, original: nn.Module) -> str:
+    """Freeze what the original has frozen, so that all else is compared, and say so: the reader makes it trainable."""
+    frozen = {name for name, one in original.named_parameters() if not one.requires_grad}
+    for name, parameter in rebuilt.named_parameters():
+        if name in frozen:
+            parameter.requires_grad_(False)
+    return f"frozen in the original and trained here: {', '.join(sorted(frozen)[:3])}" if frozen else ""
 
 
 def same(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:

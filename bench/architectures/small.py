@@ -56,7 +56,16 @@ _SMALL: Final[dict[str, object]] = {
 """By name; of a list, each member. Widths in lists double from stage to stage instead."""
 _SET_WHERE_NONE: Final = ("pad_token_id", "vocab_size", "head_dim", "default_language")
 _WIDTHS: Final = ("hidden_sizes", "embed_dims", "dims", "neck_hidden_sizes", "encoder_hidden_sizes", "channels")
-_DRAWN: Final = ("dropout", "drop_path", "layerdrop", "drop_rate", "pdrop", "jitter")
+_DRAWN: Final = (
+    "dropout",
+    "drop_path",
+    "layerdrop",
+    "drop_rate",
+    "pdrop",
+    "jitter",
+    "mask_time_prob",
+    "mask_feature_prob",
+)
 """Parts of the names of shares of what is left out at random while training."""
 _FOLLOW_FROM_STAGES: Final = ("num_layers", "num_hidden_layers", "hidden_size", "hidden_dim", "patch_size")
 

@@ -85,6 +85,13 @@ def test_an_original_that_does_not_train_is_not_held_against_us():
     assert (row.verdict, row.detail) == ("fine", "the original does not train so: ValueError: no labels")
 
 
+def test_what_is_frozen_there_and_trained_here_is_noted():
+    module = Small()
+    module.first.weight.requires_grad_(False)
+    row = examine("small", network(module), "pt2")
+    assert (row.verdict, row.detail) == ("fine", "frozen in the original and trained here: first.weight")
+
+
 class TrainsOtherwise(Small):
     def forward(self, *inputs):
         (result,) = super().forward(*inputs)
