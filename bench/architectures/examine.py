@@ -61,10 +61,26 @@ def examine(name: str, network: Network, way: str) -> Row:
             read = read_model(path)
             rebuilt = build_module(read)
         except SternaError as error:
-            return Row(name, network.kind, way, "refused", f"{error.code}: {error.detail}")
+            return Row(name, network.kind, way, "refused", f"{error.code}: {error.detail}{_nor_elsewhere(path)}")
         layers = sum(layer.ternarisable for layer in find_layers(read.graph))
         verdict, detail = _Comparison(network, way, path, rebuilt, [item.name for item in read.graph.inputs]).verdict()
         return Row(name, network.kind, way, verdict, detail, layers)
+
+
+def _nor_elsewhere(path: Path) -> str:
+    """What is added to a refusal of an ONNX file that its own runtime does not load."""
+    if path.suffix == ".onnx":
+        try:
+            _session(path)
+        except Exception:  # noqa: BLE001  ONNX Runtime has a class for each of its errors and no common one
+            return "; ONNX Runtime does not load the file either"
+    return ""
+
+
+def _session(path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +125,9 @@ class _Comparison:
 
     def _by_its_own_runtime(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         if self.way.startswith("onnx"):
-            session = onnxruntime.InferenceSession(str(self.path), providers=["CPUExecutionProvider"])
-            results = session.run(None, {name: value.numpy() for name, value in self._named(inputs).items()})
+            results = _session(self.path).run(
+                None, {name: value.numpy() for name, value in self._named(inputs).items()}
+            )
             return tuple(map(torch.from_numpy, results))
         with torch.no_grad():
             return tuple(self._program()(*inputs))
