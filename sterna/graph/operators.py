@@ -4,7 +4,7 @@ One readable table and nothing else decides what may run. A name that is not her
 argument that is not here is refused too. Names and arguments are those of `torch.ops.aten`, without what says
 where a network runs rather than what it computes (`device`, `layout`, `pin_memory`, `cudnn_enabled`): that is
 not the file's to say. `int.…` and `float.…` are the arithmetic on sizes that dynamic axes need, called after what they
-give. `sterna/module/operators.py` has the function for each name.
+give, and `transformers.…` is an operator of that library. `sterna/module/operators.py` has the function for each name.
 
 Not here, and not to be: what touches files, processes or devices; what draws random numbers other than dropout and the
 slopes of `rrelu`; what looks into memory that nobody has written (`empty`); what overwrites its arguments; whose result
