@@ -172,19 +172,42 @@ def test_what_is_made_out_of_numbers_is_bounded_when_it_runs(tmp_path, case):
         module(torch.ones(shape))
 
 
+EMPTY, TWO = np.zeros(0, np.int64), np.int64([0, 1])
+IMPOSSIBLE = {
+    "OneHot of fewer than no places": ("OneHot", {"d": np.int64(-1), "v": np.float32([0, 1])}, {}, "-1 places"),
+    "OneHot of all places": ("OneHot", {"d": np.float32("inf"), "v": np.float32([0, 1])}, {}, "inf places"),
+    "GatherND of many axes": ("GatherND", {"i": np.zeros((1, 100_000), np.int64)}, {}, "100000 axes"),
+    "Einsum of one term": ("Einsum", {"w": np.ones((2, 2), np.float32)}, {"equation": "...ij"}, "1 terms"),
+    "Einsum of three letters": ("Einsum", {}, {"equation": "...ijk"}, "more letters"),
+    "Attention of rows": ("Attention", {"k": np.ones((2, 3), np.float32), "v": np.ones((2, 3), np.float32)}, {},
+                          "three or four axes"),
+    "LSTM of rows": ("LSTM", {"w": np.ones((1, 8, 3), np.float32), "r": np.ones((1, 8, 2), np.float32)},
+                     {"hidden_size": 2}, "2 axes"),
+    "MaxPool of odd pads": ("MaxPool", {}, {"kernel_shape": [2, 2], "pads": [0] * 5}, "does not fit"),
+    "ReverseSequence over the third axis": ("ReverseSequence", {"n": TWO}, {"time_axis": 2}, "first two axes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", IMPOSSIBLE)
+def test_numbers_that_cannot_be_are_refused(refused, case):
+    operator, tensors, attributes, why = IMPOSSIBLE[case]
+    nodes = [helper.make_node(operator, ["x", *tensors], ["y"], **attributes)]
+    refused(network(nodes, tensors), ModelCorrupt, why)
+
+
 @pytest.mark.parametrize(
     ("operator", "tensors", "why"),
     [
-        ("OneHot", {"d": np.int64(-1), "v": np.float32([0, 1])}, "-1 places"),
-        ("OneHot", {"d": np.float32("inf"), "v": np.float32([0, 1])}, "inf places"),
-        ("GatherND", {"i": np.zeros((1, 100_000), np.int64)}, "100000 axes"),
-        ("Einsum", {"w": np.zeros((2, 2), np.float32)}, "1 terms"),
+        ("Reshape", {"a": TWO, "b": EMPTY}, "one number"),
+        ("Range", {"a": EMPTY, "b": np.int64(3), "c": np.int64(1)}, "single numbers"),
+        ("Range", {"a": np.int64(-(2**63)), "b": np.int64(2**63 - 1), "c": np.int64(1)}, "further"),
+        ("Range", {"a": np.int64(1), "b": np.int64(2), "c": np.int64(0)}, "step of 0"),
+        ("NonZero", {"a": np.int64(3)}, "depends on data"),
     ],
 )
-def test_numbers_that_cannot_be_are_refused(refused, operator, tensors, why):
-    attributes = {"equation": "...ij"} if operator == "Einsum" else {}
-    nodes = [helper.make_node(operator, ["x", *tensors], ["y"], **attributes)]
-    refused(network(nodes, tensors), ModelCorrupt, why)
+def test_constants_that_cannot_be_are_refused(refused, operator, tensors, why):
+    nodes = [helper.make_node(operator, list(tensors), ["h"]), helper.make_node("Reshape", ["x", "h"], ["y"])]
+    refused(network(nodes, tensors), InputError, why)
 
 
 def test_sizes_that_overflow_are_refused(refused):

@@ -11,9 +11,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.errors import ModelCorrupt
+from sterna.errors import ModelCorrupt, ModelTooLarge
 from sterna.graph import FLOATING, Argument, Dtype, TensorKind
-from sterna.graph.check import MAX_DIMENSIONS, MAX_LIST
+from sterna.graph.check import MAX_DIMENSIONS, MAX_LIST, MAX_SIZE
 from sterna.intake.onnx.call import Call, Converter
 from sterna.intake.onnx.known import as_value, known_array
 from sterna.intake.onnx.rearranged import rearranged
@@ -68,12 +68,18 @@ def _range(call: Call) -> Value:
     found = [call.graph.items(call.input(index)) for index in range(3)]
     if any(items is None for items in found):
         raise call.refuse("it counts up to a number that the network computes from its data")
+    if any(len(items.elements) != 1 for items in found if items is not None):
+        raise ModelCorrupt("Range has other than single numbers", hint=HINT)
     start, end, step = (items.elements[0] for items in found if items is not None)
     dtype = call.input(0).dtype
-    if isinstance(start, int) and isinstance(end, int) and isinstance(step, int) and step:
-        count = len(range(start, end, step))
-        if count <= MAX_LIST:
-            return Items(tuple(range(start, end, step)), dtype, scalar=False)
+    if step == 0:
+        raise ModelCorrupt("Range has a step of 0", hint=HINT)
+    if isinstance(start, int) and isinstance(end, int) and isinstance(step, int):
+        counted = range(start, end, step)
+        if counted[MAX_SIZE:]:
+            raise ModelTooLarge(f"Range counts further than {MAX_SIZE}")
+        if not counted[MAX_LIST:]:
+            return Items(tuple(counted), dtype, scalar=False)
     return call.graph.emit(
         "aten.arange.start_step", dtype, (None,), start=start, end=end, step=step, dtype=Dtype(dtype)
     )
@@ -86,6 +92,8 @@ def _reshape(call: Call) -> Value:
     zeros_are_sizes = bool(call.attributes.integer("allowzero", 0))
     items, known = call.graph.items(value), known_array(value)
     if items is not None and len(sizes) <= 1:
+        if not sizes and len(items.elements) != 1:
+            raise ModelCorrupt("Reshape makes one number out of others", hint=HINT)
         return Items(items.elements, items.dtype, scalar=not sizes)
     whole = [size for size in sizes if isinstance(size, int)]
     if known is not None and 0 not in sizes and len(whole) == len(sizes):
@@ -295,6 +303,8 @@ def padded(
     call: Call, value: Value, pairs: Sequence[tuple[Size, Size]], mode: str = "constant", filled: float = 0.0
 ) -> Value:
     """The value with that many elements more before and after each axis."""
+    if value.shape is not None and len(value.shape) != len(pairs):
+        raise ModelCorrupt(f"{call.operator} pads {len(pairs)} axes of {len(value.shape)}", hint=HINT)
     first = next((axis for axis, pair in enumerate(pairs) if pair != (0, 0)), None)
     if first is None:
         return value

@@ -31,6 +31,8 @@ def _attention(call: Call) -> Value:
 
 
 def _attended(call: Call, query: Value, key: Value, value: Value) -> Computed:
+    if any(call.rank(one) != 4 for one in (query, key, value)):
+        raise ModelCorrupt("Attention is given other than three or four axes", hint=HINT)
     mask, causal = call.given(3), bool(call.attributes.integer("is_causal", 0))
     if mask is not None and causal:
         raise call.refuse("it has a mask and is causal as well")

@@ -196,7 +196,7 @@ def _non_zero(call: Call) -> Value:
     """Of known elements, and of a vector that is full, as exporters write 0, 1, 2, …: what else it finds is data."""
     value = call.input(0)
     known = known_array(value)
-    if known is not None and known.dtype != object:
+    if known is not None and known.dtype != object and known.ndim > 0:
         call.graph.work(known.size)
         return as_value(np.array(np.nonzero(known)), "int64")
     if isinstance(value, Computed) and value.full is not None:

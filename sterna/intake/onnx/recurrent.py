@@ -91,6 +91,8 @@ def _recurrent(kind: _Kind, call: Call) -> tuple[Value, ...]:
     if backwards:
         sequence = call.like("aten.flip.default", value, self=sequence, dims=(0,)).ref
     shape = value.shape or (None, None, None)
+    if len(shape) != 3:
+        raise ModelCorrupt(f"{call.operator} is given {len(shape)} axes, not steps, samples and features", hint=HINT)
     state = (directions, shape[1], hidden)
     states = [_state(call, index, (directions, hidden)) for index in ((5, 6) if kind is _LSTM else (5,))]
     made: list[tuple[str, Shape | None]] = [

@@ -61,7 +61,7 @@ def read_window(call: Call, value: Value, sizes: Shape, *, may_fit: bool = True)
     automatic = call.attributes.text("auto_pad", "NOTSET")
     if len(known) != axes or not axes:
         raise call.refuse("the size of its window is not known")
-    if not len(strides) == len(dilations) == len(pads) // 2 == axes or min(*strides, *dilations, *known, 1) < 1:
+    if not 2 * len(strides) == 2 * len(dilations) == len(pads) == 2 * axes or min(*strides, *dilations, *known, 1) < 1:
         raise ModelCorrupt(f"{call.operator} has a window that does not fit {axes} axes", hint=HINT)
     window = Window(known, strides, dilations, tuple(zip(pads[:axes], pads[axes:], strict=True)))
     if automatic in {"NOTSET", "VALID"}:

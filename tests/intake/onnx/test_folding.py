@@ -120,6 +120,24 @@ SHAPES_IN_THE_NETWORK = {
         helper.make_node("Mul", ["ones3", "numbers"], ["repeats"]),
         node("Tile", "x", "repeats"),
     ],
+    "numbers that are known": [
+        helper.make_node("Div", ["minus", "seven"], ["third"]),
+        helper.make_node("Mod", ["minus", "seven"], ["left"]),
+        helper.make_node("Mod", ["minus", "seven"], ["leftC"], fmod=1),
+        helper.make_node("Sub", ["third", "left"], ["more"]),
+        helper.make_node("Less", ["more", "leftC"], ["less"]),
+        helper.make_node("GreaterOrEqual", ["third", "left"], ["greater"]),
+        helper.make_node("Xor", ["less", "greater"], ["differ"]),
+        helper.make_node("Not", ["differ"], ["same"]),
+        helper.make_node("Neg", ["four"], ["minusfour"]),
+        helper.make_node("Floor", ["x0"], ["lower"]),
+        helper.make_node("Ceil", ["x0"], ["upper"]),
+        helper.make_node("Sqrt", ["four"], ["root"]),
+        helper.make_node("Where", ["same", "minusfour", "lower"], ["chosen"]),
+        helper.make_node("Add", ["chosen", "upper"], ["sum"]),
+        helper.make_node("Mul", ["sum", "root"], ["factor"]),
+        node("Mul", "x", "factor"),
+    ],
     "Constant Split": [
         helper.make_node("Constant", [], ["parts"], value_ints=[1, 4]),
         helper.make_node("Constant", [], ["half"], value_float=0.5),
@@ -128,7 +146,7 @@ SHAPES_IN_THE_NETWORK = {
     ],
 }
 TENSORS = {
-    "numbers": ints(1, 2, 3), "none": ints(),
+    "numbers": ints(1, 2, 3), "seven": ints(4), "x0": np.float32([-1.5]), "none": ints(),
     "zero": np.int64(0), "one": np.int64(1), "thirty": np.int64(30), "axes": ints(0), "rest": ints(-1),
     "minus": ints(-1), "column": ints(-1, 1, 1), "three": ints(3), "row": normal(1, 5, 6),
     "six": ints(0, 1, 2, 0, 0, 1), "whole": ints(5, 3, 2, 1, 0, 9), "n2": np.int64(1), "four": np.float32(4),
