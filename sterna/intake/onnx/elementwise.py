@@ -161,8 +161,11 @@ def _identity(call: Call) -> Value:
 _PLAIN: Final[Mapping[str, str]] = {
     "Abs": "aten.abs.default",
     "Acos": "aten.acos.default",
+    "Acosh": "aten.acosh.default",
     "Asin": "aten.asin.default",
+    "Asinh": "aten.asinh.default",
     "Atan": "aten.atan.default",
+    "Atanh": "aten.atanh.default",
     "BitwiseNot": "aten.bitwise_not.default",
     "Ceil": "aten.ceil.default",
     "Cos": "aten.cos.default",

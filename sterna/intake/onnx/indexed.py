@@ -16,6 +16,8 @@ from sterna.intake.onnx.tensors import element_type
 from sterna.intake.onnx.values import Computed, Size, Value, resized
 from sterna.intake.onnx.wire import HINT
 
+_REDUCTIONS: Final[Mapping[str, str]] = {"mul": "prod", "min": "amin", "max": "amax"}
+
 
 def _gather_elements(call: Call) -> Value:
     value, index, axis = call.input(0), call.input(1), call.attributes.integer("axis", 0)
@@ -27,13 +29,16 @@ def _gather_elements(call: Call) -> Value:
 
 def _scatter_elements(call: Call) -> Value:
     value, index, axis = call.input(0), call.input(1), call.attributes.integer("axis", 0)
-    operators = {"none": "aten.scatter.src", "add": "aten.scatter_add.default"}
     reduction = call.attributes.text("reduction", "none")
-    if reduction not in operators:
-        raise call.refuse(f"it reduces by {reduction!r}")
     at = _from_the_start(call, index, call.graph.size(value, axis))
-    tensor, source = call.graph.tensor(value), call.graph.tensor(call.input(2))
-    return call.like(operators[reduction], value, self=tensor, dim=axis, index=at, src=source)
+    arguments: dict[str, Argument] = {"dim": axis, "index": at, "src": call.graph.tensor(call.input(2))}
+    if reduction in _REDUCTIONS:
+        arguments |= {"reduce": _REDUCTIONS[reduction], "include_self": True}
+    elif reduction not in {"none", "add"}:
+        raise call.refuse(f"it reduces by {reduction!r}")
+    plain = "aten.scatter_add.default" if reduction == "add" else "aten.scatter.src"
+    operator = "aten.scatter_reduce.two" if reduction in _REDUCTIONS else plain
+    return call.like(operator, value, self=call.graph.tensor(value), **arguments)
 
 
 def _from_the_start(call: Call, index: Value, size: Size) -> Argument:

@@ -86,6 +86,13 @@ CASES = {
         node("ScatterElements", "x", "i", "u", axis=1, reduction="add"),
         {"x": ROWS, "i": COLUMNS * 0, "u": normal(2, 3)},
     ),
+    **{
+        f"ScatterElements-{reduction}": (
+            node("ScatterElements", "x", "i", "u", axis=1, reduction=reduction),
+            {"x": ROWS, "i": COLUMNS * 0 - 1, "u": normal(2, 3)},
+        )
+        for reduction in ("mul", "min", "max")
+    },
     "ScatterElements-rows": (
         node("ScatterElements", "w", "i", "x"), {"x": normal(2, 3)},
         {"w": normal(4, 3), "i": np.array([[0, -1, 1], [2, 3, 0]], np.int32)}, 18, False,
