@@ -3,8 +3,9 @@
     python -m bench.architectures [--only TYPE …] [--ways pt2,onnx] [--again VERDICT …] [--compress]
 
 Two hours on one core; nothing is downloaded. What came of a network is kept in `bench/.data`, and the next run goes on
-with what is left; `--again` examines once more what came out so. `--compress` takes twelve networks through the whole
-verb as well. `--only` prints, and leaves docs/ as it is.
+with what is left; `--again` examines once more what came out so. Two runs side by side may share the file, each with
+ways of its own. `--compress` takes twelve networks through the whole verb as well. `--only` prints, and leaves docs/ as
+it is.
 """
 
 from __future__ import annotations

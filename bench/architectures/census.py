@@ -52,7 +52,10 @@ class Journal:
             file.write(json.dumps(asdict(row)) + "\n")
 
     def _remember(self, row: Row) -> None:
-        self._rows.pop((row.network, ""), None)
+        if row.way:
+            self._rows.pop((row.network, ""), None)
+        else:
+            self._rows = {key: other for key, other in self._rows.items() if key[0] != row.network}
         self._rows[row.network, row.way] = row
 
 

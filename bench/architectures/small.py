@@ -32,7 +32,10 @@ _SMALL: Final[dict[str, object]] = {
     **_all("num_key_value_heads n_kv_heads", 2),
     **_all("head_dim d_kv kv_channels attention_head_size v_head_dim qk_nope_head_dim qk_rope_head_dim", 8),
     **_all("rotary_dim linear_key_head_dim linear_value_head_dim swa_head_dim index_head_dim", 8),
-    **_all("kv_lora_rank q_lora_rank coordinate_size shape_size", 16),
+    **_all("kv_lora_rank q_lora_rank", 16),
+    "coordinate_size": 6,  # four of them and two of the next are a hidden_size
+    "shape_size": 4,
+    **_all("mamba_n_heads mamba_d_head", 8),
     **_all("linear_num_key_heads linear_num_value_heads", 2),
     **_all("num_experts num_local_experts n_routed_experts moe_num_experts num_experts_per_layer", 4),
     **_all("num_experts_per_tok num_selected_experts moe_topk moe_k top_k_experts", 2),
@@ -79,6 +82,8 @@ def small(default: Any) -> Any:  # noqa: ANN401  transformers' configurations sh
         given = {name: value for name, value in given.items() if name not in _FOLLOW_FROM_STAGES}
     if "num_key_value_heads" in old and old["num_key_value_heads"] == old.get("num_attention_heads"):
         given["num_key_value_heads"] = given.get("num_attention_heads")
+    if "expand" in old and "num_heads" in given:
+        given["num_heads"] = given["hidden_size"] * old["expand"] // given["head_dim"]
     return type(default)(**given)
 
 

@@ -158,6 +158,14 @@ def test_an_interrupted_census_goes_on(tmp_path):
     ]
 
 
+def test_what_is_not_built_any_more_has_no_other_row(tmp_path):
+    journal = Journal(tmp_path / "rows.jsonl")
+    for way in ("pt2", "onnx"):
+        journal.add(Row("bert", "Bert", way, "fine", layers=3))
+    journal.add(Row("bert", "", "", "not built", "ValueError: why"))
+    assert [row.verdict for row in journal.rows] == ["not built"]
+
+
 def test_the_page_counts_each_operator_with_each_network_that_it_stops():
     pytest.importorskip("transformers", reason="the page names its version")
     refusal = "OPERATOR_UNSUPPORTED: operators that are not on the allow-list: "
