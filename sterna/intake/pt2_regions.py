@@ -4,7 +4,7 @@
      "inputs": [false, {"as_graph": {"graph": {"inputs": …, "nodes": …, "outputs": …}}}, what it takes …]}
 
 torch puts such a part into a graph of its own, which is an argument of one node. It is read as if it stood where that
-node stands, its values under names of their own. What a part without gradients gives is detached, which stops
+node stands, its values under names of their own. What a part without gradients makes is detached, which stops
 gradients as well. Other graphs within graphs (`cond`, `scan`, …) are refused by the name of their operator.
 """
 
@@ -80,15 +80,38 @@ class Body:
         graph = _NET.get(_argument(node, at, "as_graph"), "graph", dict)
         names = self._names_in(graph, [form for _, form in node.arguments[at + 1 :]])
         region = node.region or (self._regions if stops else 0)
-        yield from self._expanded(graph, names, (depth + 1, region))
-        operator = "torch.ops.aten.detach.default" if stops else "torch.ops.aten.alias.default"
+        makers: dict[str, RawNode] = {}
+        for inside in self._expanded(graph, names, (depth + 1, region)):
+            makers.update(dict.fromkeys(inside.output_names, inside))
+            yield inside
         made = _NET.get(graph, "outputs", list)
         if len(made) != len(node.outputs):
             raise ModelCorrupt("a region of the network gives another number of values than its node says")
         for inner, outer in zip(made, node.outputs, strict=True):
             if not isinstance(outer, dict) or "as_tensor" not in outer:
                 raise OperatorUnsupported("a region of the network gives something that is no tensor", hint=_HINT)
-            yield RawNode(operator, (("self", _renamed(inner, names)),), (outer,), node.region)
+            form = _renamed(inner, names)
+            operator = "detach" if stops and not self._is_given_back(_name(form), makers) else "alias"
+            yield RawNode(f"torch.ops.aten.{operator}.default", (("self", form),), (outer,), node.region)
+
+    def _is_given_back(self, name: str, makers: Mapping[str, RawNode]) -> bool:
+        """Whether a value is from outside of the region, and keeps its gradients.
+
+        A cast to the element type that a tensor has gives the tensor itself, and torch makes one of two casts of the
+        same, one of them inside the region.
+        """
+        while name in makers:
+            maker = makers[name]
+            if maker.operator != "aten.to.dtype" or {key for key, _ in maker.arguments} != {"self", "dtype"}:
+                return False
+            if maker.first_name is None or self._dtype(name) != self._dtype(maker.first_name):
+                return False
+            name = maker.first_name
+        return True
+
+    def _dtype(self, name: str) -> object:
+        meta = self.metadata.get(name)
+        return meta.get("dtype") if isinstance(meta, dict) else None
 
     def _names_in(self, graph: Mapping[str, object], given: list[object]) -> Mapping[str, str]:
         """What the names in a region stand for outside: what it takes, and new names for what it makes."""

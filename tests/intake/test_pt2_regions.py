@@ -56,6 +56,27 @@ def test_what_has_no_gradient_in_the_original_has_none(export):
     assert having == {"b.weight", "b.bias"}
 
 
+class GivenBack(Frozen):
+    """Of two casts torch makes one, inside the part; a cast to the type that a value has is the value itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.a(x)
+        with torch.no_grad():
+            same, rounded = x.to(torch.float32), x.to(torch.bfloat16)
+            mask = (same > 0).float()
+        return self.b(x.to(torch.float32) * mask) + rounded
+
+
+def test_what_a_part_without_gradients_only_gives_back_keeps_them(export):
+    model = GivenBack()
+    rebuilt = build_module(read_model(export(model, torch.ones(3, 4))))
+    x = torch.randn(5, 4)
+    for one in (rebuilt, model):
+        one(x).square().sum().backward()
+    for name, wanted in model.named_parameters():
+        torch.testing.assert_close(rebuilt.get_parameter(name).grad, wanted.grad)
+
+
 class Enabled(Frozen):
     def forward(self, x: Tensor) -> Tensor:
         x = self.a(x)
