@@ -229,6 +229,7 @@ _LOOK_UPS = {
     **each(function("self dim index value"), "scatter.value index_fill.int_Scalar"),
     "aten.index_add.default": function("self dim index source alpha"),
     "aten.index_copy.default": function("self dim index source"),
+    "aten.masked_scatter.default": function("self mask source"),
     "aten.scatter_reduce.two": function("self dim index src reduce include_self"),
     "aten.index_put.default": function("self indices values accumulate"),
     **each(function("self mask value"), "masked_fill.Scalar masked_fill.Tensor"),

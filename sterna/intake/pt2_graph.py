@@ -202,14 +202,19 @@ class _GraphReader:
         return scalar_type(_NET.get(_NET.get(self._body.metadata, name, dict), "dtype", int))
 
     def _define(self, raw: RawNode, node: Node) -> None:
-        sources = raw.first_names if OPERATORS[node.operator].may_alias else frozenset()
-        if node.operator == "aten.einsum.default" and len(sources) > 1:
+        sources = frozenset(name for name in raw.first_names if self._may_look_into(node, name))
+        if node.operator == "aten.einsum.default" and len(raw.first_names) > 1:
             sources = frozenset()  # of several it makes a product, which is new
         shared, owned = sorted(sources - self._bound.keys()), bool(sources & self._bound.keys())
         if len(shared) == 1 and not owned and self._values.define_views(shared[0], node):
             return
         for output in node.outputs:
             self._values.define(output, sharing=shared, shown=layout(node), owned_by_network=owned, region=raw.region)
+
+    def _may_look_into(self, node: Node, source: str) -> bool:
+        """Whether what a node makes may be memory of a source; it is not where it has another element type."""
+        types = {self._dtype_of(name) for name in (source, *node.outputs)} - {None}
+        return OPERATORS[node.operator].may_alias and len(types) < 2
 
     def _resolve(self, name: str) -> Argument:
         if name in self._bound:

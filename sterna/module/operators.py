@@ -109,6 +109,7 @@ _OVERLOADS: Final = (
     _aten.absolute.default, _aten.vdot.default, _aten.cummax.default, _aten.cummin.default, _aten.heaviside.default,
     _aten.linalg_vecdot.default, _aten.ger.default, _aten.kron.default, _aten.tensordot.default,
     _aten.bitwise_xor.Scalar, _aten.__xor__.Tensor, _aten.__xor__.Scalar, _aten.histc.default,
+    _aten.masked_scatter.default,
 )  # fmt: skip
 
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {

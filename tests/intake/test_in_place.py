@@ -214,6 +214,16 @@ def test_a_product_of_several_is_new_memory(export):
     assert "scatter" in read_model(export(Product(), torch.ones(3, 4))).graph.nodes[-1].operator
 
 
+def test_what_is_converted_is_new_memory(export):
+    class Converts(OverwritesWhatMayBeAView):
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.fc(x)
+            y.to(torch.float64).zero_()
+            return y
+
+    assert read_model(export(Converts(), torch.ones(3, 4))).graph.outputs[0].name == "linear"
+
+
 def test_networks_that_can_have_no_trace_of_it(export):
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU6(inplace=True), nn.Dropout(inplace=True), nn.SiLU(inplace=True))
     graph = read_model(export(model, torch.ones(2, 1, 4, 4))).graph
