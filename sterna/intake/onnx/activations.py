@@ -11,34 +11,38 @@ from typing import Final
 from sterna.graph import FLOATING, Argument
 from sterna.intake.onnx.call import Call, Converter
 from sterna.intake.onnx.elementwise import plain
-from sterna.intake.onnx.values import Value
+from sterna.intake.onnx.values import Computed, Items, Stored, Value
 
 
 def _clip(call: Call) -> Value:
+    """Numbers and sizes bound as they are; where one bound is computed from data, both are tensors."""
     value = call.input(0)
     bounds = {"min": _bound(call, "min", 1), "max": _bound(call, "max", 2)}
-    given: dict[str, Argument] = {name: bound for name, bound in bounds.items() if bound is not None}
-    if not given:
-        return value
-    return call.like("aten.clamp.default", value, self=call.graph.tensor(value), **given)
+    tensor = call.graph.tensor
+    if any(isinstance(bound, Computed | Stored) for bound in bounds.values()):
+        wide: dict[str, Argument] = {name: tensor(bound) for name, bound in bounds.items() if bound is not None}
+        return call.like("aten.clamp.Tensor", value, self=tensor(value), **wide)
+    given: dict[str, Argument] = {
+        name: bound.elements[0] for name, bound in bounds.items() if isinstance(bound, Items) and _bounds(bound)
+    }
+    return call.like("aten.clamp.default", value, self=tensor(value), **given) if given else value
 
 
-def _bound(call: Call, name: str, index: int) -> Argument:
-    """A number, the size of an axis, or None where it bounds nothing."""
+def _bound(call: Call, name: str, index: int) -> Value | None:
     if call.opset < 11:
-        bound: Argument = call.attributes.number(name, math.inf)
-    else:
-        items = call.graph.items(call.given(index))
-        if items is None or len(items.elements) != 1:
-            if call.given(index) is not None:
-                raise call.refuse("it takes a bound that the network computes from its data")
-            return None
-        bound = items.elements[0]
-    if not isinstance(bound, int | float):
-        return bound
-    if not math.isfinite(bound):
+        number = call.attributes.number(name, math.inf)
+        return Items((number,), call.input(0).dtype, scalar=True)
+    given = call.given(index)
+    if given is None or (given.shape is not None and 0 in given.shape):
         return None
-    return bound if call.input(0).dtype in FLOATING else int(bound)
+    items = call.graph.items(given)
+    return given if items is None or len(items.elements) != 1 else items
+
+
+def _bounds(bound: Items) -> bool:
+    """Whether it bounds anything."""
+    number = bound.elements[0]
+    return not isinstance(number, float) or math.isfinite(number)
 
 
 def _leaky_relu(call: Call) -> Value:

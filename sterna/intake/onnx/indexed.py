@@ -30,6 +30,9 @@ def _gather_elements(call: Call) -> Value:
 def _scatter_elements(call: Call) -> Value:
     value, index, axis = call.input(0), call.input(1), call.attributes.integer("axis", 0)
     reduction = call.attributes.text("reduction", "none")
+    folded = _fold_scatter(call) if reduction == "none" else None
+    if folded is not None:
+        return folded
     at = _from_the_start(call, index, call.graph.size(value, axis))
     arguments: dict[str, Argument] = {"dim": axis, "index": at, "src": call.graph.tensor(call.input(2))}
     if reduction in _REDUCTIONS:
@@ -39,6 +42,20 @@ def _scatter_elements(call: Call) -> Value:
     plain = "aten.scatter_add.default" if reduction == "add" else "aten.scatter.src"
     operator = "aten.scatter_reduce.two" if reduction in _REDUCTIONS else plain
     return call.like(operator, value, self=call.graph.tensor(value), **arguments)
+
+
+def _fold_scatter(call: Call) -> Value | None:
+    """Into a vector that is known, as exporters put a size into a shape."""
+    value, index, updates = (known_array(call.input(at)) for at in range(3))
+    if value is None or index is None or updates is None or value.ndim != 1 or index.dtype == object:
+        return None
+    places = index.reshape(-1).astype(np.int64)
+    if places.size != updates.size or not ((-value.size <= places) & (places < value.size)).all():
+        return None
+    call.graph.work(value.size)
+    made = value.astype(object)
+    made[places] = updates.reshape(-1)
+    return as_value(made, call.input(0).dtype)
 
 
 def _from_the_start(call: Call, index: Value, size: Size) -> Argument:
@@ -102,6 +119,9 @@ def _scatter_nd(call: Call) -> Value:
     reduction = call.attributes.text("reduction", "none")
     if reduction not in {"none", "add"}:
         raise call.refuse(f"it reduces by {reduction!r}")
+    folded = _fold_scatter(call) if reduction == "none" else None
+    if folded is not None:
+        return folded
     places, updates = _columns(call, index, call.rank(value)), call.graph.tensor(call.input(2))
     return call.like(
         "aten.index_put.default",

@@ -65,6 +65,11 @@ CASES = {
     "Celu": (node("Celu", "x", alpha=0.7), {"x": ROWS}),
     "Clip": (node("Clip", "x", "low", "high"), {"x": ROWS}, {"low": np.float32(-0.5), "high": np.float32(0.4)}),
     "Clip-low": (node("Clip", "x", "low"), {"x": ROWS}, {"low": np.float32(-0.5)}),
+    "Clip-data": (
+        [helper.make_node("ReduceMean", ["x"], ["low"], keepdims=0), node("Clip", "x", "low", "high")],
+        {"x": ROWS}, {"high": np.float32(0.9)},
+    ),
+    "Clip-whole": (node("Clip", "x", "low"), {"x": WHOLE}, {"low": np.int64(-2)}),
     "Clip-6": (node("Clip", "x", min=0.0, max=6.0), {"x": ROWS}, {}, 9),
     "Concat": (node("Concat", "x", "x", "c", axis=-1), {"x": ROWS[:1]}, {"c": normal(1, 2)}, 18, False),
     "Conv": (

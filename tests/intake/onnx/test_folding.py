@@ -115,6 +115,13 @@ SHAPES_IN_THE_NETWORK = {
         helper.make_node("Div", ["n", "four"], ["most"]),
         node("Clip", "x", "", "most"),
     ],
+    "a size that is put into a shape": [
+        helper.make_node("Shape", ["x"], ["s"]),
+        helper.make_node("ScatterElements", ["s", "ones1", "ones1"], ["wanted"]),
+        helper.make_node("ScatterND", ["wanted", "place", "ones1"], ["other"]),
+        helper.make_node("Expand", ["row1", "other"], ["wide"]),
+        node("Mul", "x", "wide"),
+    ],
     "a table that is widened": [
         helper.make_node("Expand", ["ones1", "three"], ["ones3"]),
         helper.make_node("Mul", ["ones3", "numbers"], ["repeats"]),
@@ -146,12 +153,12 @@ SHAPES_IN_THE_NETWORK = {
     ],
 }
 TENSORS = {
-    "numbers": ints(1, 2, 3), "seven": ints(4), "x0": np.float32([-1.5]), "none": ints(),
-    "zero": np.int64(0), "one": np.int64(1), "thirty": np.int64(30), "axes": ints(0), "rest": ints(-1),
-    "minus": ints(-1), "column": ints(-1, 1, 1), "three": ints(3), "row": normal(1, 5, 6),
-    "six": ints(0, 1, 2, 0, 0, 1), "whole": ints(5, 3, 2, 1, 0, 9), "n2": np.int64(1), "four": np.float32(4),
-    "four4": np.int64(4), "ones1": ints(1), "three3": ints(3), "pair": ints(-1, 2), "far": ints(-(2**63) + 1),
-    "true": np.array(True),
+    "row1": normal(1, 1, 1), "place": np.array([[-1]]), "numbers": ints(1, 2, 3), "seven": ints(4),
+    "x0": np.float32([-1.5]), "none": ints(), "zero": np.int64(0), "one": np.int64(1), "thirty": np.int64(30),
+    "axes": ints(0), "rest": ints(-1), "minus": ints(-1), "column": ints(-1, 1, 1), "three": ints(3),
+    "row": normal(1, 5, 6), "six": ints(0, 1, 2, 0, 0, 1), "whole": ints(5, 3, 2, 1, 0, 9), "n2": np.int64(1),
+    "four": np.float32(4), "four4": np.int64(4), "ones1": ints(1), "three3": ints(3), "pair": ints(-1, 2),
+    "far": ints(-(2**63) + 1), "true": np.array(True),
 }  # fmt: skip
 
 
