@@ -90,10 +90,7 @@ def _gather_nd(call: Call) -> Value:
 
 def _along_batch(call: Call, value: Value, index: Value, axis: int) -> Argument:
     """0, 1, 2, … along an axis of the batch, with axes of size 1 up to the number that each index has."""
-    numbers = _counted(call, call.graph.size(value, axis))
-    axes = call.rank(index) - 1
-    shape = tuple(-1 if at == axis else 1 for at in range(axes))
-    return call.graph.emit("aten.reshape.default", "int64", None, self=numbers, shape=shape).ref
+    return _upright(call, _counted(call, call.graph.size(value, axis)), axis, call.rank(index) - 1)
 
 
 def _counted(call: Call, size: Size) -> Argument:
@@ -158,32 +155,37 @@ def _top_k(call: Call) -> tuple[Value, ...]:
 
 
 def _one_hot(call: Call) -> Value:
-    """Where the index is the number of the place; it is widened first, which is bounded when it runs.
-
-    Indices count from the end where they are negative, and those beyond both ends are at no place.
-    """
-    index, axis = call.input(0), call.attributes.integer("axis", -1)
-    depths = _depth(call)
-    axis = call.axis(axis, call.rank(index) + 1)
-    folded = _fold_one_hot(call, depths, axis)
+    """Where the index is the number of the place; it is widened first, which is bounded when it runs."""
+    index, depth = call.input(0), _depth(call)
+    rank = call.rank(index) + 1
+    axis = call.axis(call.attributes.integer("axis", -1), rank)
+    folded = _fold_one_hot(call, depth, axis)
     if folded is not None:
         return folded
-    at = _as_int64(call, index)
-    negative = call.graph.emit("aten.lt.Scalar", "bool", index.shape, self=at, other=0).ref
-    moved = call.graph.emit("aten.add.Tensor", "int64", index.shape, self=at, other=depths).ref
-    at = call.graph.emit("aten.where.self", "int64", index.shape, condition=negative, self=moved, other=at).ref
-    at = call.graph.emit("aten.unsqueeze.default", "int64", None, self=at, dim=axis).ref
-    rank = call.rank(index) + 1
-    sizes = tuple(depths if place == axis else -1 for place in range(rank))
+    sizes = tuple(depth if place == axis else -1 for place in range(rank))
+    at = call.graph.emit("aten.unsqueeze.default", "int64", None, self=_wrapped(call, index, depth), dim=axis).ref
     wide = call.graph.emit("aten.expand.default", "int64", None, self=at, size=sizes).ref
-    column = tuple(-1 if place == axis else 1 for place in range(rank))
-    numbers = call.graph.emit("aten.reshape.default", "int64", None, self=_counted(call, depths), shape=column).ref
+    numbers = _upright(call, _counted(call, depth), axis, rank)
     shape = None
     if index.shape is not None:
-        shape = (*index.shape[:axis], depths if isinstance(depths, int) else None, *index.shape[axis:])
+        shape = (*index.shape[:axis], depth if isinstance(depth, int) else None, *index.shape[axis:])
     hot = call.graph.emit("aten.eq.Tensor", "bool", shape, self=wide, other=numbers).ref
     off, on = (_element(call, call.input(2), place) for place in (0, 1))
     return call.graph.emit("aten.where.self", call.input(2).dtype, shape, condition=hot, self=on, other=off)
+
+
+def _wrapped(call: Call, index: Value, depth: Size) -> Argument:
+    """Indices that count from the end where they are negative; those beyond both ends stay beyond them."""
+    at = _as_int64(call, index)
+    negative = call.graph.emit("aten.lt.Scalar", "bool", index.shape, self=at, other=0).ref
+    moved = call.graph.emit("aten.add.Tensor", "int64", index.shape, self=at, other=depth).ref
+    return call.graph.emit("aten.where.self", "int64", index.shape, condition=negative, self=moved, other=at).ref
+
+
+def _upright(call: Call, vector: Argument, axis: int, rank: int) -> Argument:
+    """A vector along one axis of several, of which the others have size 1."""
+    shape = tuple(-1 if at == axis else 1 for at in range(rank))
+    return call.graph.emit("aten.reshape.default", "int64", None, self=vector, shape=shape).ref
 
 
 def _fold_one_hot(call: Call, depth: Size, axis: int) -> Value | None:
@@ -260,20 +262,21 @@ def _reverse_sequence(call: Call) -> Value:
     batch = call.attributes.integer("batch_axis", 1)
     if rank < 2 or {time, batch} != {0, 1}:
         raise ModelCorrupt("ReverseSequence is not over its first two axes", hint=HINT)
-    column = tuple(-1 if axis == batch else 1 for axis in range(rank))
-    emit = call.graph.emit
-    length = emit("aten.reshape.default", "int64", None, self=_as_int64(call, lengths), shape=column).ref
-    row = tuple(-1 if axis == time else 1 for axis in range(rank))
-    steps = emit(
-        "aten.reshape.default", "int64", None, self=_counted(call, call.graph.size(value, time)), shape=row
-    ).ref
-    turned = emit("aten.sub.Tensor", "int64", None, self=length, other=steps).ref
-    turned = emit("aten.sub.Tensor", "int64", None, self=turned, other=1).ref
-    within = emit("aten.ge.Scalar", "bool", None, self=turned, other=0).ref
-    at = emit("aten.where.self", "int64", None, condition=within, self=turned, other=steps).ref
+    length = _upright(call, _as_int64(call, lengths), batch, rank)
+    steps = _upright(call, _counted(call, call.graph.size(value, time)), time, rank)
     sizes = tuple(call.graph.size(value, axis) for axis in range(rank))
-    at = emit("aten.expand.default", "int64", value.shape, self=at, size=sizes).ref
+    turned = _turned(call, length, steps)
+    at = call.graph.emit("aten.expand.default", "int64", value.shape, self=turned, size=sizes).ref
     return call.like("aten.gather.default", value, self=call.graph.tensor(value), dim=time, index=at)
+
+
+def _turned(call: Call, length: Argument, steps: Argument) -> Argument:
+    """Step length − 1 − t for step t below the length, else t."""
+    emit = call.graph.emit
+    left = emit("aten.sub.Tensor", "int64", None, self=length, other=steps).ref
+    turned = emit("aten.sub.Tensor", "int64", None, self=left, other=1).ref
+    within = emit("aten.ge.Scalar", "bool", None, self=turned, other=0).ref
+    return emit("aten.where.self", "int64", None, condition=within, self=turned, other=steps).ref
 
 
 INDEXED: Final[Mapping[str, Converter]] = {
