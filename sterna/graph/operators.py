@@ -185,7 +185,7 @@ _SHAPES = {
     **each(view("self dtype non_blocking copy memory_format"), "to.dtype to.dtype_layout"),
     "aten.to.other": view("self other non_blocking copy memory_format"),
     # Of what they are given twice they make twice as much, and sixty of them in a row more than there is.
-    **each(growing("tensors dim"), "cat.default concat.default stack.default"),
+    **each(growing("tensors dim"), "cat.default concat.default concatenate.default stack.default"),
     **each(growing("tensors"), "hstack.default vstack.default dstack.default column_stack.default row_stack.default"),
     "aten.flip.default": function("self dims"),
     **each(function("self"), "fliplr.default flipud.default"),

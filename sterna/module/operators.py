@@ -110,6 +110,7 @@ _OVERLOADS: Final = (
     _aten.linalg_vecdot.default, _aten.ger.default, _aten.kron.default, _aten.tensordot.default,
     _aten.bitwise_xor.Scalar, _aten.__xor__.Tensor, _aten.__xor__.Scalar, _aten.histc.default,
     _aten.masked_scatter.default,
+    _aten.concatenate.default,
 )  # fmt: skip
 
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {

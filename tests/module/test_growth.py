@@ -229,6 +229,7 @@ CALLS = {  # one of each
     "aten.column_stack.default": {"tensors": [values(3, 2), values(3)]},
     "aten.cat.default": {"tensors": [values(3, 2), values(1, 2)]},
     "aten.concat.default": {"tensors": [values(3, 2), values(1, 2)], "dim": 0},
+    "aten.concatenate.default": {"tensors": [values(3, 2), values(1, 2)], "dim": 0},
     "aten.stack.default": {"tensors": [values(3), values(3)], "dim": 1},
     "aten.cdist.default": {"x1": values(2, 3, 4), "x2": values(2, 5, 4), "p": 2.0},
 }
