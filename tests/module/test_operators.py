@@ -70,7 +70,7 @@ class Rare(nn.Module):
             *torch.vsplit(y, [1]), torch.atleast_1d(y[0, 0]), torch.atleast_2d(y[0]), torch.atleast_3d(y), y.ravel(),
             y.cummax(1)[0], y.cummin(1)[0], (x > 0) ^ (x > 1), index ^ 3, torch.bitwise_xor(index, 1),
             torch.zeros_like(y).scatter_reduce(1, index, y, "mean", include_self=False),
-            torch.diagonal_scatter(y, x[0, :3]), y.masked_scatter(x > 0, x),
+            torch.diagonal_scatter(y, x[0, :3]), y.masked_scatter(x > 0, x), torch.concatenate([x, y], 1),
         )  # fmt: skip
 
 
