@@ -44,6 +44,8 @@ def page(rows: Sequence[Row], compressed: Sequence[Compressed]) -> str:
         "## What differs or does not run, and notes",
         table(("network", "way", "", ""), [_told(row) for row in built if _is_noted(row)]),
         "## What torch does not export",
+        "A network is exported as transformers computes it by default. Mixtures of experts are grouped products then,"
+        " which neither of the ONNX exporters knows.",
         table(("way", "networks", "why", "such as"), _not_exported(built)),
         *_compression(compressed),
         "## All networks",
