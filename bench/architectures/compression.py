@@ -58,7 +58,7 @@ class Compressed:
             f"{self.weights:,}",
             share,
             f"{missed:+d}",
-            f"{self.seconds:.0f}",
+            f"{self.seconds:.1f}",
             f"{self.ratio:.1f}",
             "",
         )

@@ -42,7 +42,7 @@ def page(rows: Sequence[Row], compressed: Sequence[Compressed]) -> str:
         "## What is refused",
         table(("operator or sentence", *WAYS, "networks"), _refusals(built)),
         "## What differs or does not run, and notes",
-        table(("network", "way", "", ""), [_told(row) for row in built if _is_noted(row)]),
+        table(("network", "way", "verdict", "what"), [_told(row) for row in built if _is_noted(row)]),
         "## What torch does not export",
         "A network is exported as transformers computes it by default. Mixtures of experts are grouped products then,"
         " which neither of the ONNX exporters knows.",
