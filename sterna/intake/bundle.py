@@ -2,13 +2,17 @@
 
 The configuration names one of transformers' own classes and its sizes; which nodes that makes is only known once
 transformers has built it, in the runner (`sterna.module.pretrained`). Here the headers give an outline: tensors, the
-inputs, and which tensors are weights of layers, told by their names. Nothing of the configuration is ever code: what
-would make transformers look for any, or for anything elsewhere, is refused.
+inputs, and which tensors are weights of layers, told by their names and axes. Nothing of the configuration is ever
+code: what would make transformers look for any, or for anything elsewhere, is refused.
+
+A class `…ForImageClassification`, and a `…Model` of what has channels and no vocabulary, is given `pixel_values`,
+float32 (batch, channels, height, width); others `input_ids` and `attention_mask`, int64 (batch, length).
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from math import prod
 from typing import Any, Final
@@ -25,8 +29,11 @@ from sterna.intake.limits import DEFAULT_LIMITS, MODEL, Limits
 
 CONFIG: Final = "config.json"
 WEIGHTS: Final = "model.safetensors"
-INPUTS: Final = ("input_ids", "attention_mask")
-TASKS: Final = ("ForSequenceClassification", "ForTokenClassification", "ForMaskedLM", "Model")
+TASKS: Final = (
+    "ForSequenceClassification", "ForTokenClassification", "ForMaskedLM", "ForCausalLM", "LMHeadModel",
+    "ForImageClassification", "Model",
+)  # fmt: skip
+"""Ends of names of classes; the last is that of others, too."""
 MAX_CONFIG_BYTES: Final = 2**20
 MAX_NUMBER: Final = 2**24
 MAX_LAYERS: Final = 512
@@ -35,6 +42,8 @@ _DTYPES: Final[Mapping[str, str]] = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
     "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
 }  # fmt: skip
+_TEXT: Final = tuple(Input(name, "int64", (None, None)) for name in ("input_ids", "attention_mask"))
+_CLASSIFIERS: Final = ("ForSequenceClassification", "ForImageClassification")
 _LEFT_OUT: Final = frozenset(
     {"_name_or_path", "transformers_version", "torch_dtype", "dtype", "architectures", "model_type"}
 )
@@ -59,6 +68,7 @@ class Bundle:
         config: the configuration without what only transformers' own files need.
         model_type: transformers' name of the family.
         architecture: name of the class that was saved.
+        task: which of `TASKS` that is.
 
     Raises:
         ModelUnsafe: the configuration asks for code.
@@ -72,7 +82,8 @@ class Bundle:
         self.model_type = _NET.get(text, "model_type", str)
         names = _NET.get(text, "architectures", list)
         self.architecture = _NET.typed(names[0], str, "architectures") if len(names) == 1 else ""
-        if not self.architecture.endswith(TASKS):
+        self.task = next((task for task in TASKS if self.architecture.endswith(task)), "")
+        if not self.task:
             raise OperatorUnsupported(
                 f"the bundle is a {quoted(self.architecture)}; read are names that end in {', '.join(TASKS)}",
                 hint="Export the model with torch.export instead, and send the .pt2.",
@@ -80,16 +91,37 @@ class Bundle:
         self.config = {key: value for key, value in text.items() if key not in _LEFT_OUT}
         labels = text.get("id2label")
         classes = len(labels) if isinstance(labels, dict) else None
-        is_classifier = self.architecture.endswith("ForSequenceClassification")
-        self.output_shape: tuple[int | None, ...] = (None, classes) if is_classifier else ()
-        self.network = _outline(_read_weights(self._archive.stored(WEIGHTS) if self._has_weights() else None, limits))
+        self.output_shape: tuple[int | None, ...] = (None, classes) if self.task in _CLASSIFIERS else ()
+        weights = _read_weights(self._archive.stored(WEIGHTS) if self._has_weights() else None, limits)
+        self.network = _outline(weights, self._inputs())
 
     def check_bytes(self) -> None:
         """Raise ModelCorrupt unless the weights are those that were written."""
         self._archive.check_crc(WEIGHTS)
 
+    def _inputs(self) -> tuple[Input, ...]:
+        sees = self.task == "ForImageClassification" or (
+            self.task == "Model" and "num_channels" in self.config and "vocab_size" not in self.config
+        )
+        if not sees:
+            return _TEXT
+        channels = _NET.get(self.config, "num_channels", int) if "num_channels" in self.config else 3
+        return (Input("pixel_values", "float32", (None, channels, *_image_size(self.config.get("image_size")))),)
+
     def _has_weights(self) -> bool:
         return WEIGHTS in self._archive.members
+
+
+def _image_size(form: object) -> tuple[int | None, int | None]:
+    """Height and width; None where the configuration does not say, since the network takes any."""
+    if form is None:
+        return None, None
+    if isinstance(form, int):
+        return form, form
+    sizes = tuple(_NET.typed(item, int, "image_size") for item in _NET.typed(form, list, "image_size"))
+    if len(sizes) != 2:
+        raise ModelCorrupt(f"the configuration has {len(sizes)} numbers as image_size", hint=_HINT)
+    return sizes[0], sizes[1]
 
 
 def _check_config(form: object, depth: int = 0) -> None:
@@ -139,22 +171,33 @@ def _tensor(name: str, entry: object, body: NDArray[np.uint8]) -> tuple[str, NDA
     return _DTYPES[kind], np.frombuffer(body.data, dtype, prod(shape), offsets[0]).reshape(shape)
 
 
-def _outline(weights: Mapping[str, tuple[str, NDArray[Any]]]) -> Network:
+def _outline(weights: Mapping[str, tuple[str, NDArray[Any]]], inputs: tuple[Input, ...]) -> Network:
     tensors: dict[str, TensorInfo] = {}
     nodes: list[Node] = []
+    given = ValueRef(inputs[0].name)
     for name, (dtype, array) in weights.items():
         tensors[name] = TensorInfo("parameter" if dtype in FLOATING else "constant", dtype, array.shape)
-        if array.ndim == 2 and dtype in FLOATING and name.endswith(".weight"):
-            nodes.append(_use(name, f"layer_{len(nodes)}"))
-    inputs = tuple(Input(name, "int64", (None, None)) for name in INPUTS)
-    graph = Graph(inputs, tensors, tuple(nodes), (ValueRef(INPUTS[0]),))
+        if array.ndim in _USES and dtype in FLOATING and name.endswith(".weight"):
+            nodes.append(_use(name, array.ndim, given, f"layer_{len(nodes)}"))
+    graph = Graph(inputs, tensors, tuple(nodes), (given,))
     check_graph(graph)
     return Network(graph, {name: array for name, (_, array) in weights.items()})
 
 
-def _use(name: str, output: str) -> Node:
-    """A node that looks rows up where the name says so, by a constant where it speaks of positions; else a product."""
-    if "embedding" not in name:
-        return Node("aten.linear.default", {"input": ValueRef(INPUTS[0]), "weight": TensorRef(name)}, (output,))
-    looked_up = 0 if "position" in name else ValueRef(INPUTS[0])
+_USES: Final = {
+    2: "aten.linear.default",
+    3: "aten.conv1d.default",
+    4: "aten.conv2d.default",
+    5: "aten.conv3d.default",
+}
+"""What a weight of so many axes is of."""
+_TABLE: Final = re.compile("embed|wte|wpe")
+_POSITIONS: Final = re.compile("position|wpe")
+
+
+def _use(name: str, axes: int, given: ValueRef, output: str) -> Node:
+    """A node that looks rows up where the name says so, by a constant where it speaks of positions; else a layer."""
+    if axes != 2 or not _TABLE.search(name):
+        return Node(_USES[axes], {"input": given, "weight": TensorRef(name)}, (output,))
+    looked_up = 0 if _POSITIONS.search(name) else given
     return Node("aten.embedding.default", {"weight": TensorRef(name), "indices": looked_up}, (output,))

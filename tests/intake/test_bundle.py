@@ -44,6 +44,29 @@ def test_a_bundle_is_told_from_its_headers(bundle):
     assert preflight(bundle(), None) == found
 
 
+@pytest.mark.parametrize(
+    ("architecture", "size", "shape"),
+    [
+        ("ResNetForImageClassification", {}, (None, 3, None, None)),
+        ("ViTForImageClassification", {"image_size": 32, "num_channels": 1}, (None, 1, 32, 32)),
+        ("ConvNextModel", {"image_size": [24, 32], "num_channels": 3}, (None, 3, 24, 32)),
+    ],
+)
+def test_a_network_that_sees_takes_images(bundle, architecture, size, shape):
+    weights = save({"stem.weight": np.ones((4, 3, 7, 7), np.float32), "head.weight": np.ones((2, 4), np.float32)})
+    found = inspect_model(bundle({"model_type": "x", "architectures": [architecture]} | size, weights))
+    assert [(item.name, item.dtype, item.shape) for item in found.inputs] == [("pixel_values", "float32", shape)]
+    assert {layer.name: layer.kind for layer in found.layers} == {"stem.weight": "conv", "head.weight": "linear"}
+
+
+def test_tables_of_a_language_model_are_told_by_their_names(bundle):
+    weights = save({f"transformer.{name}.weight": np.ones((6, 4), np.float32) for name in ("wte", "wpe", "h")})
+    found = inspect_model(bundle(CONFIG | {"architectures": ["GPT2LMHeadModel"]}, weights))
+    assert {layer.name[12:15]: (layer.kind, layer.ternarisable) for layer in found.layers} == {
+        "wte": ("embedding", True), "wpe": ("position", False), "h.w": ("linear", True),
+    }  # fmt: skip
+
+
 def test_data_is_checked_against_inputs_and_classes(bundle, tmp_path):
     ids = np.ones((6, 5), np.int64)
     np.savez(tmp_path / "data.npz", input_ids=ids, attention_mask=ids, target=np.full(6, 2))
@@ -65,6 +88,10 @@ def test_data_is_checked_against_inputs_and_classes(bundle, tmp_path):
         ({"model_type": 3}, ModelCorrupt),
         ({"num_hidden_layers": 10**6}, ModelTooLarge),
         ({"vocab_size": 10**12}, ModelTooLarge),
+        ({"architectures": ["XForImageClassification"], "image_size": [1, 2, 3]}, ModelCorrupt),
+        ({"architectures": ["XForImageClassification"], "image_size": "large"}, ModelCorrupt),
+        ({"architectures": ["XForImageClassification"], "image_size": -3}, ModelCorrupt),
+        ({"architectures": ["XForImageClassification"], "num_channels": [3]}, ModelCorrupt),
         ({"deep": [[[[[[[[[[1]]]]]]]]]]}, ModelTooLarge),
     ],
 )
