@@ -29,7 +29,6 @@ _SIZE_OPERATORS: Final = {
 _READ_AS: Final = {
     "aten.to.device": "aten.to.dtype",
     "aten.sgn.default": "aten.sign.default",
-    "aten.concatenate.default": "aten.cat.default",
     "aten.empty.memory_format": "aten.zeros.default",
     "aten.empty_like.default": "aten.zeros_like.default",
     "aten.new_empty.default": "aten.new_zeros.default",
