@@ -283,6 +283,26 @@ MORE: list[tuple[str, dict[str, object]]] = [
     ("aten.concat.default", {"tensors": (X, Y), "dim": 1}),
     ("aten.reshape_as.default", {"self": V("flat6"), "other": X}),
     ("aten.outer.default", {"self": T("row"), "vec2": T("last")}),
+    *[("aten.select_scatter.default", {"self": X, "src": V("first_row"), "dim": 1, "index": at}) for at in (0, 2, -1)],
+    ("aten.select_scatter.default", {"self": X, "src": T("plane"), "dim": 0, "index": -1}),
+    *[("aten.slice_scatter.default", {"self": X, "src": V("heads0"), "dim": 2, "start": start, "end": end})
+      for start, end in ((0, 4), (1, 5), (2, None), (-4, 2**63 - 1), (1, -1))],
+    ("aten.slice_scatter.default", {"self": X, "src": V("heads1"), "dim": 2, "start": 1, "end": 6, "step": 2}),
+    ("aten.slice_scatter.default", {"self": X, "src": V("no_row"), "dim": 1, "start": 3, "end": 2}),
+    ("aten.slice_scatter.default", {"self": X, "src": V("first"), "dim": 0, "start": 1}),
+    ("aten.slice_scatter.default", {"self": X, "src": V("first"), "dim": 0, "start": None, "end": -1}),
+    ("aten.slice_scatter.default", {"self": X, "src": V("none"), "dim": 0, "start": 2, "end": 1}),
+    ("aten.scatter.src", {"self": X, "dim": 1, "index": V("places"), "src": Y}),
+    ("aten.scatter.value", {"self": X, "dim": 1, "index": V("places"), "value": 2.5}),
+    ("aten.scatter_add.default", {"self": X, "dim": 1, "index": V("places"), "src": Y}),
+    *[("aten.scatter_reduce.two", {"self": X, "dim": 1, "index": V("places"), "src": Y, "reduce": how})
+      for how in ("sum", "prod", "amax", "amin")],
+    ("aten.index_add.default", {"self": T("plane"), "dim": 0, "index": V("line"), "source": V("three_rows")}),
+    ("aten.index_add.default", {"self": X, "dim": -1, "index": V("line"), "source": V("heads1"), "alpha": 0.5}),
+    *[(f"aten.{kind}.Scalar", {"self": WHOLE, "other": 5}) for kind in ("bitwise_xor", "__xor__")],
+    ("aten.__xor__.Tensor", {"self": MASK, "other": V("above")}),
+    *[(f"aten.{kind}.default", {"self": V("small")}) for kind in ("asinh", "atanh")],
+    ("aten.acosh.default", {"self": V("above_one")}),
 ]  # fmt: skip
 SEVERAL: list[tuple[str, dict[str, object], int]] = [
     ("aten.chunk.default", {"self": X, "chunks": 4, "dim": -1}, 3),
@@ -312,6 +332,13 @@ SEVERAL: list[tuple[str, dict[str, object], int]] = [
 ]
 # What some cases begin with.
 BEFORE = {
+    "heads1": Node("aten.slice.Tensor", {"self": Y, "dim": 2, "start": 1, "end": 4}, ("heads1",)),
+    "first_row": Node("aten.select.int", {"self": Y, "dim": 1, "index": 0}, ("first_row",)),
+    "no_row": Node("aten.slice.Tensor", {"self": Y, "dim": 1, "start": 3, "end": 3}, ("no_row",)),
+    "none": Node("aten.slice.Tensor", {"self": Y, "dim": 0, "start": 2, "end": 1}, ("none",)),
+    "first": Node("aten.slice.Tensor", {"self": Y, "dim": 0, "start": 1}, ("first",)),
+    "three_rows": Node("aten.slice.Tensor", {"self": T("plane"), "dim": 0, "start": 1}, ("three_rows",)),
+    "above_one": Node("aten.add.Scalar", {"self": V("positive"), "other": 1.0}, ("above_one",)),
     "heads0": Node("aten.slice.Tensor", {"self": X, "dim": 2, "start": 0, "end": 4}, ("heads0",)),
     "far": Node("aten.sub.Scalar", {"self": WHOLE, "other": 4}, ("far",)),
     "above": Node("aten.gt.Scalar", {"self": X, "other": 0}, ("above",)),

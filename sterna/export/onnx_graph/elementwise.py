@@ -151,11 +151,13 @@ ELEMENTWISE: Mapping[str, Rule] = {
     **{f"aten.{kind}.Tensor": _comparison(kind) for kind in ("gt", "ge", "lt", "le", "eq", "ne")},
     **{f"aten.logical_{kind}.default": _logical(kind.title()) for kind in ("and", "or", "xor")},
     **{f"aten.bitwise_{kind}.Tensor": _bitwise(kind.title()) for kind in ("and", "or", "xor")},
-    **{f"aten.bitwise_{kind}.Scalar": _bitwise(kind.title()) for kind in ("and", "or")},
-    **{f"aten.__{kind}__.{form}": _bitwise(kind.title()) for kind in ("and", "or") for form in ("Tensor", "Scalar")},
+    **{f"aten.bitwise_{kind}.Scalar": _bitwise(kind.title()) for kind in ("and", "or", "xor")},
+    **{f"aten.__{kind}__.{form}": _bitwise(kind.title())
+       for kind in ("and", "or", "xor") for form in ("Tensor", "Scalar")},
     "aten.logical_not.default": _not,
     "aten.bitwise_not.default": _bitwise_not,
-    **{f"aten.{kind}.default": unary(kind.title()) for kind in ("acos", "asin", "atan", "cosh", "sinh", "tan", "erf")},
+    **{f"aten.{kind}.default": unary(kind.title())
+       for kind in ("acos", "acosh", "asin", "asinh", "atan", "atanh", "cosh", "sinh", "tan", "erf")},
     **{f"aten.{kind}.default": unary(kind.title()) for kind in ("ceil", "floor", "round", "sign")},
     "aten.exp2.default": _exp2,
     "aten.expm1.default": _after("Exp", "Sub", 1.0),

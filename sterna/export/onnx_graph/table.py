@@ -19,6 +19,7 @@ from sterna.export.onnx_graph.pooling import POOLING
 from sterna.export.onnx_graph.products import PRODUCTS
 from sterna.export.onnx_graph.recurrent import RECURRENT
 from sterna.export.onnx_graph.reductions import REDUCTIONS
+from sterna.export.onnx_graph.scatters import SCATTERS
 from sterna.export.onnx_graph.shapes import SHAPES
 from sterna.export.onnx_graph.values import Rule
 
@@ -35,4 +36,5 @@ RULES: Mapping[str, Rule] = {
     **ATTENTION,
     **RECURRENT,
     **INDEXING,
+    **SCATTERS,
 }
