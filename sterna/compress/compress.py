@@ -58,7 +58,7 @@ from sterna.errors import (
 )
 from sterna.export import check_exports
 from sterna.graph import Network
-from sterna.intake import ModelInspection, read_checked
+from sterna.intake import ModelInspection, network_bytes, read_checked
 from sterna.method import (
     Task,
     Ternarised,
@@ -315,7 +315,7 @@ class _Job:
         agreed = agreement(packed, original, data.held_out, logits=plan.objective.metric != "mse")
         files += self._export(self._exporter(data, plan, original))
         weights = {name: weight.detach().float().cpu().numpy() for name, weight in original.named_parameters()}
-        result = describe(self.artifact_path, self.spec, self.model_path.stat().st_size, landed.alpha, weights)
+        result = describe(self.artifact_path, self.spec, network_bytes(self.model_path), landed.alpha, weights)
         if not result.target_met:
             self._warn("TARGET_MISSED", f"sparsity {result.sparsity:.6f} is not within the tolerance of the target")
         self.on_event(

@@ -187,14 +187,22 @@ def _first_output(module: nn.Module, batch: Batch) -> Tensor:
                 f"the network needs more memory than there is for a batch of {len(batch.inputs[0])} samples",
                 hint="Look in the network for a size that is far too large, or use a larger worker.",
             ) from error
+        beyond = isinstance(error, IndexError)
         raise ModelDoesNotRun(
             f"the network fails on a batch of {len(batch.inputs[0])} samples: {str(error).splitlines()[0]}",
-            hint="Run the exported program on the same arrays; export it with a dynamic batch axis.",
+            hint="An array of the data holds an index that is beyond the rows of a table (its vocabulary), or below 0."
+            if beyond
+            else "Run the exported program on the same arrays; export it with a dynamic batch axis.",
         ) from error
     if not isinstance(output, Tensor) or not output.is_floating_point() or output.ndim == 0:
         raise ModelDoesNotRun(
             "the first output of the network is not a floating-point tensor with a sample axis",
             hint="Let forward return the logits or values first.",
+        )
+    if len(output) != len(batch.inputs[0]):
+        raise ModelDoesNotRun(
+            f"the network gives {len(output)} rows for {len(batch.inputs[0])} samples",
+            hint="The first axis of the first output must be that of the samples.",
         )
     if not bool(torch.isfinite(output).all()):
         raise ModelDoesNotRun(

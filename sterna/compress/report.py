@@ -39,7 +39,7 @@ def describe(
     Args:
         artifact_path: the packed file.
         spec: what was asked for.
-        model_bytes: of the file that was sent.
+        model_bytes: of the file that was sent, without examples of inputs.
         alpha: that was found.
         original: the weights before, by name, for the histograms.
     """

@@ -63,7 +63,8 @@ def check_operators(names: Iterable[str]) -> None:
         shown = ", ".join(quoted(name) for name in unknown[:10]) + (", …" if len(unknown) > 10 else "")
         raise OperatorUnsupported(
             f"the network uses operators that are not on the allow-list: {shown}",
-            hint="Export by torch.export.export alone (no run_decompositions), without these operators.",
+            hint="docs/models.md has what is read. Say that part of forward() by other operators, or leave it to"
+            " whoever calls the network; torch.export.export alone is enough, without run_decompositions().",
         )
 
 

@@ -4,7 +4,7 @@ from sterna.intake.data import Data, read_data
 from sterna.intake.formats import Format, sniff_format
 from sterna.intake.inspection import Checked, ModelInspection, inspect_model, preflight, read_checked
 from sterna.intake.limits import DEFAULT_LIMITS, Limits
-from sterna.intake.model import read_model
+from sterna.intake.model import network_bytes, read_model
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -14,6 +14,7 @@ __all__ = [
     "Limits",
     "ModelInspection",
     "inspect_model",
+    "network_bytes",
     "preflight",
     "read_checked",
     "read_data",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Protocol
 
 from sterna.graph import Network
+from sterna.intake.archive import Archive
 from sterna.intake.bundle import Bundle
 from sterna.intake.formats import Format, sniff_format
-from sterna.intake.limits import DEFAULT_LIMITS, Limits
+from sterna.intake.limits import DEFAULT_LIMITS, MODEL, Limits
 from sterna.intake.onnx import Onnx
 from sterna.intake.pt2 import Pt2
 
@@ -40,6 +42,19 @@ def open_model(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) ->
         "pt2": Pt2, "onnx": Onnx, "bundle": Bundle
     }  # fmt: skip
     return format_, readers[format_](path, limits)
+
+
+def network_bytes(path: str | os.PathLike[str]) -> int:
+    """The size of a model file, less the examples of inputs that torch keeps in a `.pt2`, which may be of any size.
+
+    Raises:
+        InputError: as `read_model`.
+    """
+    size = Path(path).stat().st_size
+    if sniff_format(path) != "pt2":
+        return size
+    members = Archive(path, limits=DEFAULT_LIMITS, refusals=MODEL).members
+    return size - sum(member.stored_bytes for name, member in members.items() if "/data/sample_inputs/" in name)
 
 
 def read_model(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Network:

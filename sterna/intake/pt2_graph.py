@@ -153,11 +153,22 @@ class _GraphReader:
         if raw.in_place:
             self._overwrite(raw)
             return
+        self._refuse_masks(raw)
         outputs, listed = self._outputs(raw)
         node = Node(raw.operator, self._arguments(raw), outputs, listed or len(outputs) > 1)
         laid_out_anew = self._filled or self._values.made_anew
         self._nodes.append(without_strides(node) if laid_out_anew else node)
         self._define(raw, node)
+
+    def _refuse_masks(self, raw: RawNode) -> None:
+        """Raise where `x[mask]` is taken of a mask that is computed: how many elements it gives only the data tells."""
+        computed = raw.names - self._bound.keys() - {raw.first_name} if raw.operator == "aten.index.Tensor" else ()
+        for name in computed:
+            if self._dtype_of(name) in {"bool", "uint8"}:
+                raise OperatorUnsupported(
+                    f"{raw.target} takes elements by the mask {quoted(name)}: how many these are only the data tells",
+                    hint="Multiply by the mask, or choose by torch.where, and export again.",
+                )
 
     def _overwrite(self, raw: RawNode) -> None:
         target, (output, *_) = self._overwritten(raw), self._outputs(raw)[0]

@@ -48,6 +48,7 @@ _ASSERTIONS: Final = frozenset(
         "torch.ops.aten.sym_constrain_range_for_size.default",
     }
 )
+_TENSOR_OUTPUTS: Final = frozenset({"as_tensor", "as_tensors"})
 _SIZE_OUTPUTS: Final = frozenset({"as_sym_int", "as_sym_bool", "as_sym_float"})
 _NODE = Reader("a node of the network", MODEL)
 
@@ -133,6 +134,14 @@ class RawNode:
         return frozenset(name for form in self.outputs for name in _names_in(form))
 
     @property
+    def is_pure(self) -> bool:
+        """Whether it surely does nothing but give tensors."""
+        namespace, _, function = self.target.removeprefix("torch.ops.").partition(".")
+        name, _, overload = function.partition(".")
+        gives_tensors = all(isinstance(form, dict) and form.keys() <= _TENSOR_OUTPUTS for form in self.outputs)
+        return gives_tensors and namespace == "aten" and not name.endswith("_") and not overload.endswith("out")
+
+    @property
     def computes_sizes(self) -> bool:
         """Whether it is arithmetic on sizes."""
         return self.target in _SIZE_OPERATORS
@@ -146,7 +155,7 @@ class RawNode:
 def needed_nodes(nodes: Sequence[RawNode], outputs: Iterable[str], *, counters: Collection[str]) -> list[RawNode]:
     """The nodes that the outputs depend on or that might matter otherwise.
 
-    Left out are assertions, arithmetic on sizes that nothing else uses, and counting that nothing reads.
+    Left out are assertions, what nothing uses (a loss beside the logits, sizes), and counting that nothing reads.
 
     Args:
         nodes: all of them, in order.
@@ -160,7 +169,7 @@ def needed_nodes(nodes: Sequence[RawNode], outputs: Iterable[str], *, counters: 
     read = used.union(*(node.names for node in nodes if not _counts(node, counters)))
     kept: list[RawNode] = []
     for node in reversed(nodes):
-        idle = node.makes_sizes or (_counts(node, counters) and node.first_name not in read)
+        idle = node.makes_sizes or node.is_pure or (_counts(node, counters) and node.first_name not in read)
         if idle and not node.output_names & used:
             continue
         kept.append(node)

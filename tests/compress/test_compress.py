@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import onnxruntime
@@ -72,6 +73,24 @@ def test_accuracy_is_that_of_the_file_in_a_fresh_process_without_the_class(mlp, 
     assert result.metric.drop < 0.02
 
 
+class Rows(nn.Module):
+    """Gives as many rows as the inputs have elements."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.head(x).reshape(-1, 1)
+
+
+def test_a_network_whose_rows_are_not_the_samples_is_refused(tmp_path):
+    model = exported(Rows(), torch.ones(3, 4), path=tmp_path / "rows.pt2", dynamic_shapes=({0: torch.export.Dim("b")},))
+    np.savez(tmp_path / "x.npz", x=np.ones((40, 4), np.float32))
+    with pytest.raises(ModelDoesNotRun, match="32 rows for 8 samples"):
+        compress(model, tmp_path / "x.npz", spec(target_sparsity=0.75), tmp_path / "out")
+
+
 def test_the_report_adds_up(cnn, tmp_path):
     result = compress(cnn.model, cnn.data, spec(exports=["safetensors"]), tmp_path)
     assert [layer.name for layer in result.layers] == [
@@ -84,7 +103,10 @@ def test_the_report_adds_up(cnn, tmp_path):
     total = sum(layer.weights for layer in result.layers)
     assert total == 16 * 9 + 32 * 16 * 9 + 128 * 32 * 7 * 7 + 10 * 128
     assert sum(layer.weights * layer.sparsity for layer in result.layers) / total == pytest.approx(result.sparsity)
-    assert result.model_bytes == cnn.model.stat().st_size
+    with zipfile.ZipFile(cnn.model) as archive:
+        examples = [item.file_size for item in archive.infolist() if "sample_inputs" in item.filename]
+    assert sum(examples) > 0
+    assert result.model_bytes == cnn.model.stat().st_size - sum(examples)
     assert result.ratio == pytest.approx(result.model_bytes / result.artifact_bytes)
     assert result.bits_per_weight < 1.03 * result.entropy_bits_per_weight
     for layer in result.layers:

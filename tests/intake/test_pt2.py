@@ -182,6 +182,38 @@ def test_operators_that_are_not_read_are_named(export):
         read_model(export(Unread(), torch.ones(3, 4)))
 
 
+class Beside(nn.Module):
+    """Computes what it does not give back, as models of transformers do with a loss where they are given labels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        nn.functional.cross_entropy(x, torch.fft.rfft(x).abs()[:, :1].expand(-1, 4))
+        return x.relu()
+
+
+def test_what_is_not_given_back_is_not_read(export):
+    network = read_model(export(Beside(), torch.ones(3, 4)))
+    assert [node.operator for node in network.graph.nodes] == ["aten.relu.default"]
+
+
+class Chooses(nn.Module):
+    def __init__(self, mask: Tensor | None) -> None:
+        super().__init__()
+        self.register_buffer("mask", mask)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[x > 0].mean() + x if self.mask is None else x[:, self.mask]
+
+
+def test_elements_by_a_mask_of_the_data_are_refused(export):
+    with pytest.raises(OperatorUnsupported, match="how many these are only the data tells"):
+        read_model(export(Chooses(None), torch.randn(3, 4)))
+
+
+def test_elements_by_a_mask_that_is_fixed_are_read(export):
+    model, x = Chooses(torch.tensor([True, False, True, True])), torch.randn(5, 4)
+    torch.testing.assert_close(build_module(read_model(export(model, torch.ones(3, 4))))(x), model(x))
+
+
 def test_memory_is_bounded_before_it_is_taken(export):
     path = export(cnn(), torch.ones(2, 1, 6, 6))
     with pytest.raises(ModelTooLarge, match="at most 100"):
