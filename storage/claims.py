@@ -93,8 +93,10 @@ class Claims(Database):
         First come jobs of the tenant with the fewest jobs running, among those of the tenant that was served longest
         ago, and of one tenant the oldest: a thousand jobs of one do not keep another's single job waiting.
 
-        A message stands for one start. Where it finds nothing that may run, it counts as never sent: the job that it
-        names or, where that was started in place of another, the oldest that waits is announced again in its time.
+        A message stands for one start of a job that counts as sent. Where it finds nothing that may run, or starts a
+        job that counts as never sent, another counts as never sent from now on: the job that it names or, where that
+        was started in place of another or counts so already, the oldest that waits. So there are never fewer messages
+        under way than jobs that count as sent, and none is forgotten until its message is old.
 
         Args:
             heard: the message that brought the worker here.
@@ -121,6 +123,8 @@ class Claims(Database):
                 due = and_(JOBS.c.id == _oldest_free(connection, tenant), JOBS.c.state == "queued", allowed)
                 row = _take(connection, due, worker_id=worker_id, lease_s=lease_s, sandbox=sandbox)
                 if row is not None:
+                    if row.sent_us is None:  # started by the message of another, which has none now
+                        _count_as_unsent(connection, heard)
                     return Lease(job=job_of(row), worker_id=worker_id, attempt=row.attempt)
                 tried.add(tenant)
 
@@ -229,11 +233,11 @@ def _tenants_in_turn(most_running: int | None) -> Select[str]:
 
 
 def _count_as_unsent(connection: Connection, heard: JobMessage) -> None:
-    waits = JOBS.c.state == "queued"
-    named = connection.execute(update(JOBS).where(JOBS.c.id == heard.job_id, waits).values(NEVER_SENT))
+    sent = and_(JOBS.c.state == "queued", JOBS.c.sent_us.is_not(None))
+    named = connection.execute(update(JOBS).where(JOBS.c.id == heard.job_id, sent).values(NEVER_SENT))
     if named.rowcount == 0:
-        sent = select(JOBS.c.id).where(waits, JOBS.c.sent_us.is_not(None)).order_by(JOBS.c.created_us).limit(1)
-        connection.execute(update(JOBS).where(JOBS.c.id == sent.scalar_subquery(), waits).values(NEVER_SENT))
+        oldest = select(JOBS.c.id).where(sent).order_by(JOBS.c.created_us).limit(1)
+        connection.execute(update(JOBS).where(JOBS.c.id == oldest.scalar_subquery(), sent).values(NEVER_SENT))
 
 
 def _oldest_of_nobody(which: ColumnElement[bool], limit: int) -> Select[tuple[str]]:

@@ -111,6 +111,30 @@ def test_a_message_that_found_nothing_to_start_is_sent_again_in_its_time(desk, l
     assert ledger.due(older_than_s=60, limit=9, most_running=1) == (desk.message(second, tenant="other"),)
 
 
+def test_a_job_that_counts_as_unsent_already_does_not_use_up_the_message_of_another(desk, ledger, turn):
+    """The message of `late` starts `other`, whose own makes `early` due; then that of `early` stands for `late`."""
+    runs, early, late = submit(desk, "full", 3)
+    (other,) = submit(desk, "other")
+    ledger.due(older_than_s=60, limit=9)
+    lease = turn(desk.message(runs, tenant="full"), most_running=1)
+    assert turn(desk.message(late, tenant="full"), most_running=1).job.id == other.id
+    assert turn(JobMessage(job_id=other.id, attempt=1), most_running=1) is None
+    assert turn(desk.message(early, tenant="full"), most_running=1) is None
+    assert ledger.due(older_than_s=60, limit=9, most_running=1) == ()
+    assert lease.job.id == runs.id
+    ledger.cancelled(lease)
+    due = ledger.due(older_than_s=60, limit=9, most_running=1)
+    assert due == tuple(desk.message(job, tenant="full") for job in (early, late))
+
+
+def test_a_job_that_is_started_unsent_leaves_the_message_to_the_one_it_was_for(desk, ledger, turn):
+    old, new = submit(desk, LOCAL, 2)
+    ledger.due(older_than_s=60, limit=9)
+    ledger.unheard([desk.message(old)])
+    assert turn(desk.message(new)).job.id == old.id
+    assert ledger.due(older_than_s=60, limit=9) == (desk.message(new),)
+
+
 def test_many_workers_at_once_start_each_job_once_and_never_too_many(desk, ledger):
     submit(desk, "a", 6)
     submit(desk, "b", 6)
