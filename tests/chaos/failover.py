@@ -18,9 +18,9 @@ from tests.chaos.installation import CHECKPOINT_S, Installation
 from tests.chaos.invariants import Evidence, Told
 from tests.chaos.storm import Orphaned, jobs_of
 from tests.chaos.storm_run import SETTLE_S, took_over_s, undisturbed
-from tests.chaos.workload import LONG, spec_of, write_files
+from tests.chaos.workload import LASTING, spec_of, write_files
 
-CASE: Final = LONG[0]
+CASE: Final = LASTING
 _RESUMED: Final = re.compile(r"going on at step (\d+)")
 
 

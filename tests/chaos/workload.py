@@ -22,7 +22,9 @@ Wish = Literal["", "cancel", "stop"]
 Fate = Literal["accepted", "unanswered"]
 SHORT: Final = ("short-0.5", "short-0.7")
 LONG: Final = ("long-0.6", "long-0.8")
-_EPOCHS: Final = {"short": 2, "long": 1500}
+LASTING: Final = "lasting-0.6"
+"""Still trains after three intervals between checkpoints on a fast machine that does nothing else."""
+_EPOCHS: Final = {"short": 2, "long": 1500, "lasting": 6000}
 """Of six steps each: a long job trains for some seconds, long enough to be killed in the middle."""
 
 
