@@ -119,7 +119,7 @@ class _Comparison:
         """`ours`, unless what made the file does not run it at that size either, or gets what we get."""
         try:
             wanted = self._by_its_own_runtime(inputs)
-        except Exception:  # noqa: BLE001  whatever it raises
+        except Exception:  # noqa: BLE001  a runtime may raise anything of a stranger's network
             return "the export's"
         return "the export's" if found is not None and same(found, wanted) else "ours"
 
@@ -148,14 +148,14 @@ class _Comparison:
             if not odd_gradient(self.rebuilt.eval(), original.eval(), inputs):
                 return "fine", f"trains by other rules than it was exported with: gradient of {odd}"
             whose = "ours" if odd_gradient(self.rebuilt, self._program(), inputs) else "the export's"
-        except Exception as error:  # noqa: BLE001  the same
+        except Exception as error:  # noqa: BLE001  and so may a backward pass
             return "does not run", f"{self._whose_training(inputs)}, training: {_short(error)}"
         return "differs", f"{whose}: gradient of {odd}"
 
     def _whose_training(self, inputs: tuple[Tensor, ...]) -> str:
         try:
             _gradients(self._program(), inputs)
-        except Exception:  # noqa: BLE001  whatever it raises
+        except Exception:  # noqa: BLE001  a runtime may raise anything of a stranger's network
             return "the export's"
         return "ours"
 
